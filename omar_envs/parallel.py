@@ -1,0 +1,111 @@
+"""Any conversation as a PettingZoo parallel environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gymnasium.spaces import Space
+from pettingzoo import ParallelEnv
+
+from omar_envs.conversation import ConversationEnv, Observation
+from omar_envs.types import Episode, View
+
+StepResult = tuple[
+    dict[str, Observation],
+    dict[str, float],
+    dict[str, bool],
+    dict[str, bool],
+    dict[str, dict[str, Any]],
+]
+
+
+class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
+    """One ``step`` takes the acts of all of :attr:`acting` at once.
+
+    Acts from agents who are not in :attr:`acting` are ignored without penalty;
+    an acting agent that is missing from ``actions`` has given an empty reply.
+    Rewards and ``reward_components`` are those of the step.
+
+    Args:
+        env: the conversation, without wrappers.
+    """
+
+    metadata: dict[str, Any]
+
+    def __init__(self, env: ConversationEnv) -> None:
+        self._env = env
+        self.metadata = {**env.metadata, "is_parallelizable": True}
+        self.possible_agents = env.possible_agents
+        self.agents: list[str] = []
+        self.render_mode = env.render_mode
+
+    def observation_space(self, agent: str) -> Space[Any]:
+        """As :meth:`ConversationEnv.observation_space`."""
+        return self._env.observation_space(agent)
+
+    def action_space(self, agent: str) -> Space[Any]:
+        """As :meth:`ConversationEnv.action_space`."""
+        return self._env.action_space(agent)
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
+        """Start a new game; see :meth:`ConversationEnv.reset`."""
+        self._env.reset(seed=seed, options=options)
+        self.agents = list(self._env.agents)
+        return self._observations(), dict(self._env.infos)
+
+    def step(self, actions: Mapping[str, Any]) -> StepResult:
+        """Act for all of :attr:`acting`. After the end, empty dictionaries."""
+        if not self.agents:
+            return {}, {}, {}, {}, {}
+        paid: dict[str, dict[str, float]] = {}
+        for agent in self._env.acting:
+            self._env.step(actions.get(agent, ""))
+            for payee, parts in self._env.step_components().items():
+                sums = paid.setdefault(payee, dict.fromkeys(parts, 0.0))
+                for component, amount in parts.items():
+                    sums[component] += amount
+        infos = {
+            agent: {**info, "reward_components": paid[agent]}
+            for agent, info in self._env.infos.items()
+        }
+        result = (
+            self._observations(),
+            {agent: sum(paid[agent].values()) for agent in self.agents},
+            dict(self._env.terminations),
+            dict(self._env.truncations),
+            infos,
+        )
+        if self._env.over:
+            self.agents = []
+        return result
+
+    def _observations(self) -> dict[str, Observation]:
+        return {agent: self._env.observe(agent) for agent in self.agents}
+
+    @property
+    def acting(self) -> tuple[str, ...]:
+        """The agents whose acts the next ``step`` takes."""
+        return self._env.acting
+
+    def view(self, agent: str) -> View:
+        """As :meth:`ConversationEnv.view`."""
+        return self._env.view(agent)
+
+    def episode(self) -> Episode:
+        """As :meth:`ConversationEnv.episode`."""
+        return self._env.episode()
+
+    @property
+    def aec(self) -> ConversationEnv:
+        """The conversation behind this environment; both are in the same state."""
+        return self._env
+
+    def render(self) -> Any:
+        """As :meth:`ConversationEnv.render`."""
+        return self._env.render()
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,204 @@
+"""Reply text to action. Nothing here raises, whatever a player writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from omar_envs.types import CHOOSE, Request
+
+MAX_REPLY_CHARS = 262_144
+"""A reply longer than this (characters) is cut before anything else is done."""
+
+DEFAULT_PRIVATE_TAGS = ("think",)
+
+_REPLACEMENT = "�"
+# NUL, lone surrogates and the other C0/C1 controls: they break files, terminals
+# and UTF-8. Tab and the line breaks are text.
+_FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_LINE_BREAKS = re.compile("[\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029]+")
+_SPACES = re.compile(" {2,}")
+_JSON_OBJECT = re.compile(r"\{[^{}]*\}")
+_EXPLICIT = (
+    r"(?:final answer|answer|choice|choose|action|target|vote|kill|protect|investigate|name)"
+    r"\s*(?:is\s*)?[:=]\s*[\"'`*_(\[]*"
+)
+_NEGATION = r"(?:\b(?:not|never|except|besides|without)|\bcannot|n['’]t|\banyone but)\b"
+_QUOTES = " \t\r\n\"'`“”‘’«»*_.,;:!?()[]{}<>"
+
+
+class Parsed(NamedTuple):
+    """What a reply came to.
+
+    Attributes:
+        text: the speech, or the label chosen; "" if ``valid`` is false.
+        valid: whether the reply could be read.
+        error: why not, in one sentence; "" if valid.
+    """
+
+    text: str
+    valid: bool
+    error: str
+
+
+def clean(text: str) -> str:
+    """Cut at :data:`MAX_REPLY_CHARS`, and replace NUL, lone surrogates and other controls."""
+    return _FORBIDDEN.sub(_REPLACEMENT, text[:MAX_REPLY_CHARS])
+
+
+def single_line(text: str) -> str:
+    """Line breaks and tabs become spaces, so that no text can begin a line of its own."""
+    return _SPACES.sub(" ", _LINE_BREAKS.sub(" ", text)).strip()
+
+
+def strip_private(text: str, tags: Sequence[str] = DEFAULT_PRIVATE_TAGS) -> str:
+    """Remove private reasoning: everything inside ``<tag>…</tag>``, nested or not.
+
+    An opening tag without its closing one hides the rest of the text, a closing
+    tag without an opening one hides what comes before it (chat templates that
+    open the tag in the prompt leave such replies). No tag remains in the result.
+    """
+    if not tags:
+        return text
+    kept: list[str] = []
+    depth = 0
+    start = 0
+    for match in _tag_pattern(tuple(tags)).finditer(text):
+        if match.group("close"):
+            if depth == 0:
+                kept.clear()
+            elif depth == 1:
+                depth = 0
+            else:
+                depth -= 1
+        else:
+            if depth == 0:
+                kept.append(text[start : match.start()])
+            depth += 1
+        start = match.end()
+    if depth == 0:
+        kept.append(text[start:])
+    # Joined by a space, the pieces around a removed span cannot make up a new tag.
+    return " ".join(piece for piece in kept if piece)
+
+
+def parse(
+    request: Request, reply: object, private_tags: Sequence[str] = DEFAULT_PRIVATE_TAGS
+) -> Parsed:
+    """Read a reply to ``request``.
+
+    For ``SPEAK`` the text without private reasoning, on one line, cut at
+    ``request.max_chars``; a reply with nothing in it is invalid. For ``CHOOSE``
+    exactly one label, found leniently: the label itself in any case and
+    quoting, a JSON string or object, ``vote: label``, or the only label that
+    the text names. Two labels, or one that is only negated, are never guessed
+    between.
+
+    Args:
+        request: what was asked.
+        reply: the reply; anything but a ``str`` is invalid.
+        private_tags: names of the tags around private reasoning.
+    """
+    if not isinstance(reply, str):
+        return Parsed("", False, f"the reply is a {type(reply).__name__}, not text")
+    text = strip_private(clean(reply), private_tags).strip()
+    if not text:
+        return Parsed("", False, "the reply is empty")
+    if request.kind is CHOOSE:
+        return _parse_choice(text, request.choices)
+    speech = single_line(text)[: request.max_chars].rstrip()
+    if not speech:
+        return Parsed("", False, "the reply is empty")
+    return Parsed(speech, True, "")
+
+
+def _parse_choice(text: str, choices: Sequence[str]) -> Parsed:
+    if text in choices:
+        return Parsed(text, True, "")
+    by_fold = {choice.casefold(): choice for choice in choices}
+    whole = by_fold.get(text.strip(_QUOTES).casefold())
+    if whole is not None:
+        return Parsed(whole, True, "")
+    for candidates in (_from_json(text, by_fold), _explicit(text, by_fold), _named(text, by_fold)):
+        if len(candidates) == 1:
+            return Parsed(candidates.pop(), True, "")
+        if len(candidates) > 1:
+            return Parsed("", False, "the reply names more than one choice")
+    return Parsed("", False, "the reply names none of the choices")
+
+
+def _from_json(text: str, by_fold: dict[str, str]) -> set[str]:
+    found: set[str] = set()
+    for match in _JSON_OBJECT.finditer(text):
+        try:
+            value = json.loads(match.group())
+        except (ValueError, RecursionError):
+            continue
+        for item in value.values():
+            if isinstance(item, str):
+                label = by_fold.get(item.strip(_QUOTES).casefold())
+                if label is not None:
+                    found.add(label)
+    return found
+
+
+def _explicit(text: str, by_fold: dict[str, str]) -> set[str]:
+    pattern, _ = _label_patterns(tuple(by_fold))
+    explicit = re.compile(_EXPLICIT + f"({pattern})", re.IGNORECASE)
+    found = _labels((match.group(1) for match in explicit.finditer(text)), by_fold)
+    for line in text.splitlines():
+        label = by_fold.get(line.strip(_QUOTES).casefold())
+        if label is not None:
+            found.add(label)
+    return found
+
+
+def _named(text: str, by_fold: dict[str, str]) -> set[str]:
+    pattern, negated = _label_patterns(tuple(by_fold))
+    if re.search(negated, text, re.IGNORECASE):
+        return set()
+    named = (match.group() for match in re.finditer(pattern, text, re.IGNORECASE))
+    return _labels(named, by_fold)
+
+
+def _labels(found: Iterable[str], by_fold: dict[str, str]) -> set[str]:
+    # A letter may match another one's case in a regex and still fold differently.
+    return {by_fold[text.casefold()] for text in found if text.casefold() in by_fold}
+
+
+@lru_cache(maxsize=256)
+def _label_patterns(labels: tuple[str, ...]) -> tuple[str, str]:
+    # Longest first, so that a label that begins with another one wins.
+    ordered = sorted(labels, key=len, reverse=True)
+    pattern = r"(?<!\w)(?:" + "|".join(re.escape(label) for label in ordered) + r")(?!\w)"
+    return pattern, _NEGATION + r"\s+(?:\w+\s+){0,3}" + pattern
+
+
+@lru_cache(maxsize=64)
+def _tag_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
+    names = "|".join(re.escape(tag) for tag in tags)
+    return re.compile(rf"<\s?(?P<close>/?)\s?(?:{names})\b[^<>]*>", re.IGNORECASE)
+
+
+def private_parts(text: str, tags: Sequence[str] = DEFAULT_PRIVATE_TAGS) -> Iterator[str]:
+    """The pieces of private reasoning in a reply, outermost tags removed, in order."""
+    if not tags:
+        return
+    depth = 0
+    start = 0
+    for match in _tag_pattern(tuple(tags)).finditer(text):
+        if match.group("close"):
+            if depth <= 1:
+                yield text[start : match.start()].strip()
+            depth = max(depth - 1, 0)
+            if depth == 0:
+                start = match.end()
+        else:
+            if depth == 0:
+                start = match.end()
+            depth += 1
+    if depth:
+        yield text[start:].strip()

@@ -1,0 +1,124 @@
+"""Policies: what plays a seat. The interface is batched from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from omar_envs.errors import PolicyError
+from omar_envs.parsing import parse
+from omar_envs.types import View
+from omar_envs.werewolf.bots import Speech, act
+
+__all__ = ["HumanPolicy", "Policy", "RandomPolicy", "ScriptedPolicy"]
+
+STOCK_PHRASE = "I have nothing to say"
+
+
+class Policy(Protocol):
+    """Anything that answers views.
+
+    ``act`` gets the views of all agents, of all live games, who may act now, and
+    returns one reply for each, in order. ``(view.game, view.agent)`` names one
+    growing row; ``view.num_acts == 0`` begins it.
+    """
+
+    @property
+    def name(self) -> str:
+        """What episodes call it."""
+
+    def act(self, views: Sequence[View]) -> Sequence[str]:
+        """One reply per view."""
+
+
+class RandomPolicy:
+    """Uniform over ``request.choices``; a stock phrase when asked to speak.
+
+    Args:
+        seed: of its own generator.
+    """
+
+    name = "random"
+
+    def __init__(self, seed: int = 0) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def act(self, views: Sequence[View]) -> list[str]:
+        """One reply per view."""
+        return [self._reply(view) for view in views]
+
+    def _reply(self, view: View) -> str:
+        if view.request is None or not view.request.choices:
+            return STOCK_PHRASE
+        return view.request.choices[int(self._rng.integers(len(view.request.choices)))]
+
+
+class ScriptedPolicy:
+    """Role-aware Werewolf bots that really use the talk.
+
+    Seers report what they saw, villagers weigh claims and accusations against
+    what deaths revealed, wolves agree on victims, lie and vote together. They
+    read and speak one small grammar ("I am the seer. Ana is a werewolf.").
+
+    Args:
+        seed: of its own generator.
+        noise: probability of an act at random, in [0, 1].
+        brief: speak without articles and stops, for models of a hundred words.
+    """
+
+    name = "scripted"
+
+    def __init__(self, seed: int = 0, *, noise: float = 0.0, brief: bool = False) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._noise = noise
+        self._speech = Speech(brief=brief)
+
+    def act(self, views: Sequence[View]) -> list[str]:
+        """One reply per view."""
+        return [act(view, self._speech, self._rng, self._noise) for view in views]
+
+
+class HumanPolicy:
+    """A person at a terminal. Asks again until a choice can be read.
+
+    Args:
+        ask: shows a prompt and returns a line, as ``input`` does.
+        show: shows a text, as ``print`` does.
+
+    Raises:
+        PolicyError: from ``act``, when the input ends.
+    """
+
+    name = "human"
+
+    def __init__(
+        self, ask: Callable[[str], str] = input, show: Callable[[str], None] = print
+    ) -> None:
+        self._ask = ask
+        self._show = show
+        self._shown: dict[tuple[int, str], int] = {}
+
+    def act(self, views: Sequence[View]) -> list[str]:
+        """One reply per view."""
+        return [self._reply(view) for view in views]
+
+    def _reply(self, view: View) -> str:
+        if view.request is None:
+            return ""
+        row = (view.game, view.agent)
+        seen = 0 if view.num_acts == 0 else self._shown.get(row, 0)
+        for message in view.messages[seen:]:
+            if message["role"] != "assistant":
+                self._show(message["content"])
+        self._shown[row] = len(view.messages) + 1  # its own reply comes next
+        while True:
+            try:
+                reply = self._ask(f"{view.name}> ")
+            except EOFError:
+                raise PolicyError("the input ended before the game did") from None
+            parsed = parse(view.request, reply)
+            if parsed.valid:
+                return reply
+            self._show(f"{parsed.error}; try again")

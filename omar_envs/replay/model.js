@@ -1,0 +1,124 @@
+"use strict";
+/* What a reader may see of an episode. Nothing here touches the page. */
+
+const PUBLIC = "public"; // the eyes of somebody at no seat
+const ALL = "all"; // eyes that see everything
+const MODERATOR = "moderator";
+const DEATH_PHASES = { killed: "night", voted_out: "vote" };
+
+/** Everything that happened, in order: messages, each with the act it came from, and
+ *  the acts that left no message (a seat that said nothing). */
+function entriesOf(episode) {
+  const entries = [];
+  for (const stage of episode.stages) {
+    const messages = episode.messages.filter((message) => message.turn === stage.turn);
+    const acts = episode.turns.filter((act) => act.turn === stage.turn);
+    entries.push(...pair(stage, messages, acts));
+  }
+  entries.forEach((entry, order) => (entry.order = order));
+  return entries;
+}
+
+function pair(stage, messages, acts) {
+  const kindOf = (act) => (act.request.kind === "SPEAK" ? "speech" : "action");
+  const waiting = acts.filter((act) => act.request.kind !== "SPEAK" || act.text !== "");
+  const entries = messages.map((message) => {
+    const index = waiting.findIndex(
+      (act) => act.agent === message.sender && kindOf(act) === message.kind,
+    );
+    return { stage, message, act: index < 0 ? null : waiting.splice(index, 1)[0] };
+  });
+  acts.forEach((act, number) => {
+    if (entries.some((entry) => entry.act === act)) return;
+    const place = (other) => entries.findIndex((entry) => entry.act === other);
+    const before = acts.slice(0, number).map(place).filter((index) => index >= 0);
+    const after = acts.slice(number + 1).map(place).filter((index) => index >= 0);
+    let index = entries.length;
+    if (before.length) index = Math.max(...before) + 1;
+    else if (after.length) index = Math.min(...after);
+    entries.splice(index, 0, { stage, message: null, act });
+  });
+  return entries;
+}
+
+function canRead(message, eyes) {
+  return eyes === ALL || message.audience === null || message.audience.includes(eyes);
+}
+
+/** The entries that these eyes see. An act is its agent's own: others see its message. */
+function visibleTo(entries, eyes) {
+  return entries
+    .map((entry) => ({
+      ...entry,
+      message: entry.message && canRead(entry.message, eyes) ? entry.message : null,
+      act: entry.act && (eyes === ALL || entry.act.agent === eyes) ? entry.act : null,
+    }))
+    .filter((entry) => entry.message || entry.act);
+}
+
+/** Consecutive entries under one label ("Night 1") are a chapter, made of its stages. */
+function chaptersOf(entries) {
+  const chapters = [];
+  for (const entry of entries) {
+    if (chapters.at(-1)?.label !== entry.stage.label) {
+      chapters.push({ label: entry.stage.label, stages: [] });
+    }
+    const { stages } = chapters.at(-1);
+    if (stages.at(-1)?.stage !== entry.stage) stages.push({ stage: entry.stage, entries: [] });
+    stages.at(-1).entries.push(entry);
+  }
+  return chapters;
+}
+
+function timeOfDay(stage) {
+  const words = `${stage.label} ${stage.phase}`;
+  if (/night/i.test(words)) return "night";
+  return /day/i.test(words) ? "day" : "";
+}
+
+/** "discussion 2": the phase, numbered where it comes more than once under one label. */
+function phaseName(episode, stage) {
+  const same = episode.stages.filter(
+    (other) => other.phase === stage.phase && other.label === stage.label,
+  );
+  const number = same.length > 1 ? ` ${same.indexOf(stage) + 1}` : "";
+  return stage.phase.replaceAll("_", " ") + number;
+}
+
+/** Who made which choice in a stage, most frequent first; none below three choices. */
+function tallyOf(entries) {
+  const senders = new Map();
+  const actions = entries.filter((entry) => entry.message?.kind === "action");
+  for (const { message } of actions) {
+    senders.set(message.text, [...(senders.get(message.text) ?? []), message.sender]);
+  }
+  if (actions.length < 3) return [];
+  return [...senders].sort((one, other) => other[1].length - one[1].length);
+}
+
+/** Public announcements of the deaths that the outcome records: order of the entry in
+ *  the log → who died, where and of what. */
+function deathsOf(episode, entries, nameOf) {
+  const deaths = new Map();
+  const { deaths: recorded } = episode.outcome;
+  for (const death of Array.isArray(recorded) ? recorded : []) {
+    const { agent, day, cause } = death ?? {};
+    const announcement = entries.find(
+      ({ stage, message }) =>
+        stage.phase === DEATH_PHASES[cause] &&
+        stage.label.endsWith(` ${day}`) &&
+        message?.sender === MODERATOR &&
+        message.audience === null &&
+        message.text.includes(nameOf(agent)),
+    );
+    if (!announcement) continue;
+    const how = `${String(cause).replaceAll("_", " ")}, ${announcement.stage.label}`;
+    deaths.set(announcement.order, { agent, how });
+  }
+  return deaths;
+}
+
+/** Sum of the known components; those that could not be determined are null. */
+function total(components) {
+  return Object.values(components).reduce((sum, value) => sum + (value ?? 0), 0);
+}

@@ -1,0 +1,1 @@
+"""Werewolf: rules, words and the environment. Users import ``omar_envs.werewolf_v0``."""

@@ -1,0 +1,251 @@
+"""Games between copies of one model, as rows of tokens to learn from.
+
+TRL's ``rollout_func`` sees prompts and nothing else, so a prompt here is no text
+for the model but a *plan*: which scenario to play, on which seed. A prompt
+stands in a batch once per seat and episode; every run of ``seats`` prompts is one
+game, and its rows come back in seat order. Seats that a scenario does not have,
+and seats that never spoke, become one masked dummy token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from omar_envs.types import Episode
+from omar_trainers.generation import TextGenerator
+from omar_trainers.rows import TokenRow
+from omar_trainers.scoring import FREE, OwnTokens, allowed_table
+
+
+class GamePlan(NamedTuple):
+    """One game to play: further environment arguments, and the ``reset`` seed."""
+
+    scenario: dict[str, Any]
+    seed: int
+
+
+class PlayedGames(NamedTuple):
+    """What came of some plans.
+
+    Attributes:
+        episodes: one per plan, in order.
+        rows: by (index of the plan, agent); an agent that never acted has none.
+    """
+
+    episodes: list[Episode]
+    rows: dict[tuple[int, str], TokenRow]
+
+
+PlayGames = Callable[[Sequence[GamePlan], TextGenerator], PlayedGames]
+"""Plays games with one generator in every seat."""
+
+
+def derive_seed(*key: int) -> int:
+    """A seed (31 bits) that depends on every number of ``key`` and on nothing else."""
+    return int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
+
+
+def plan_dataset(scenarios: Sequence[dict[str, Any]], prompts: int, seed: int) -> Dataset:
+    """The prompts of a whole run: prompt i plays scenario i modulo their number.
+
+    A longer run begins with the prompts of a shorter one.
+    """
+    plans = [
+        json.dumps({"scenario": scenarios[i % len(scenarios)], "seed": derive_seed(seed, i)})
+        for i in range(prompts)
+    ]
+    return Dataset.from_dict({"prompt": plans})
+
+
+def plans_of(prompts: Sequence[str], seats: int, first_row: int, group: int) -> list[GamePlan]:
+    """The games that a process's prompts stand for.
+
+    Args:
+        prompts: one per row; equal within a game.
+        seats: rows per game.
+        first_row: index of the first prompt in the batch of all processes.
+        group: rows per prompt, over all processes.
+
+    Raises:
+        ValueError: the prompts do not divide into games.
+    """
+    if len(prompts) % seats or first_row % seats:
+        raise ValueError(
+            f"{len(prompts)} rows from row {first_row} do not divide into games of {seats} seats"
+        )
+    plans = []
+    for start in range(0, len(prompts), seats):
+        if any(prompt != prompts[start] for prompt in prompts[start : start + seats]):
+            raise ValueError("the rows of one game carry different plans")
+        plan = json.loads(prompts[start])
+        episode = (first_row + start) % group // seats
+        plans.append(GamePlan(plan["scenario"], derive_seed(plan["seed"], episode)))
+    return plans
+
+
+@dataclass(frozen=True)
+class SeatRow:
+    """One seat's whole episode as tokens, ready for TRL.
+
+    Attributes:
+        prompt_ids: tokens before the first own one, at least one.
+        completion_ids: all later tokens, at least one.
+        logprobs, turn_index, allowed: one entry per completion token, as in
+            :class:`~omar_trainers.rows.TokenRow`.
+        turn_rewards: everything the seat was paid, per turn of the row.
+        episode_return: everything the seat was paid.
+        role: its role, or its agent id where the game has none; "" for a dummy.
+        bootstrap: whether the episode goes on after the row's last token.
+    """
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    logprobs: list[float]
+    turn_index: list[int]
+    allowed: list[tuple[int, ...] | None]
+    turn_rewards: list[float]
+    episode_return: float
+    role: str
+    bootstrap: bool
+
+    @property
+    def own(self) -> list[int]:
+        """1 on the seat's own tokens, 0 on the others. TRL's ``env_mask``."""
+        return [int(turn >= 0) for turn in self.turn_index]
+
+
+def dummy_row(token: int) -> SeatRow:
+    """A row that counts in no mean: TRL can take neither empty rows nor a missing one."""
+    return SeatRow([token], [token], [0.0], [-1], [None], [], 0.0, "", False)
+
+
+class SelfPlayRound:
+    """The rows of some games, in the order in which TRL wants them.
+
+    Args:
+        played: games and token rows.
+        seats: rows per game; missing ones are filled with dummies.
+        filler: token id of a dummy row.
+
+    Raises:
+        ValueError: an episode has more agents than ``seats``, or a row has
+            another number of turns than its agent has acts.
+    """
+
+    def __init__(self, played: PlayedGames, *, seats: int, filler: int) -> None:
+        self.episodes = played.episodes
+        self.truncated_rows = sum(row.truncated for row in played.rows.values())
+        self.unscored = 0
+        self.rows: list[SeatRow] = []
+        for game, episode in enumerate(played.episodes):
+            if len(episode.seats) > seats:
+                raise ValueError(
+                    f"a game has {len(episode.seats)} seats, more than the {seats} set as seats"
+                )
+            for seat in episode.seats:
+                row = played.rows.get((game, seat.agent))
+                scored = None not in episode.rewards[seat.agent].values()
+                self.unscored += not scored
+                if row is None or not scored or max(row.turn_index, default=-1) < 0:
+                    self.rows.append(dummy_row(filler))
+                else:
+                    self.rows.append(_seat_row(row, episode, seat.agent, seat.role or seat.agent))
+            self.rows += [dummy_row(filler)] * (seats - len(episode.seats))
+
+    @property
+    def own_tokens(self) -> int:
+        """Sampled tokens over all rows."""
+        return sum(sum(row.own) for row in self.rows)
+
+    @property
+    def num_seats(self) -> int:
+        """Seats over all games, dummies left out."""
+        return sum(len(episode.seats) for episode in self.episodes)
+
+    def rollout(self) -> dict[str, list[Any]]:
+        """What TRL's ``rollout_func`` returns; the last four are extras per row."""
+        return {
+            "prompt_ids": [row.prompt_ids for row in self.rows],
+            "completion_ids": [row.completion_ids for row in self.rows],
+            "logprobs": [row.logprobs for row in self.rows],
+            "env_mask": [row.own for row in self.rows],
+            "turn_index": [row.turn_index for row in self.rows],
+            "turn_rewards": [row.turn_rewards for row in self.rows],
+            "episode_return": [row.episode_return for row in self.rows],
+            "role": [row.role for row in self.rows],
+        }
+
+    def tensors(self, vocabulary: int, device: torch.device) -> RoundTensors:
+        """The same as padded tensors."""
+        width = max(len(row.completion_ids) for row in self.rows)
+        turns = max(1, *(len(row.turn_rewards) for row in self.rows))
+        sets: dict[tuple[int, ...], int] = {}
+        choice = [
+            [FREE if s is None else sets.setdefault(s, len(sets)) for s in row.allowed]
+            for row in self.rows
+        ]
+        turn_index = _padded([row.turn_index for row in self.rows], width, -1, torch.long)
+        return RoundTensors(
+            turn_index=turn_index.to(device),
+            own=OwnTokens(
+                mask=(turn_index >= 0).to(device),
+                choice=_padded(choice, width, FREE, torch.long).to(device),
+                allowed=allowed_table(list(sets), vocabulary, device),
+            ),
+            logprobs=_padded([r.logprobs for r in self.rows], width, 0.0, torch.float).to(device),
+            turn_rewards=_padded(
+                [row.turn_rewards for row in self.rows], turns, 0.0, torch.float
+            ).to(device),
+            bootstrap=torch.tensor([row.bootstrap for row in self.rows], device=device),
+        )
+
+
+class RoundTensors(NamedTuple):
+    """A round's rows as tensors on the training device.
+
+    Attributes:
+        turn_index: (B, T), -1 on tokens that are not the seat's own.
+        own: own tokens and what was allowed there.
+        logprobs: (B, T), as sampled; 0 on tokens that are not the seat's own.
+        turn_rewards: (B, K).
+        bootstrap: (B,) bool, whether the episode goes on after the row.
+    """
+
+    turn_index: Tensor
+    own: OwnTokens
+    logprobs: Tensor
+    turn_rewards: Tensor
+    bootstrap: Tensor
+
+
+def _seat_row(row: TokenRow, episode: Episode, agent: str, role: str) -> SeatRow:
+    acts = episode.turns_of(agent)
+    turns = max(row.turn_index) + 1
+    if turns > len(acts):
+        raise ValueError(f"{agent} has a row of {turns} turns, but made {len(acts)} acts")
+    start = row.prompt_length
+    # Nothing after the last own token can be learned from.
+    stop = max(t for t, turn in enumerate(row.turn_index) if turn >= 0) + 1
+    return SeatRow(
+        prompt_ids=row.ids[:start],
+        completion_ids=row.ids[start:stop],
+        logprobs=row.logprobs[start:stop],
+        turn_index=row.turn_index[start:stop],
+        allowed=row.allowed[start:stop],
+        turn_rewards=[sum(act.reward_components.values()) for act in acts[:turns]],
+        episode_return=episode.total_reward(agent),
+        role=role,
+        bootstrap=row.truncated or episode.truncated,
+    )
+
+
+def _padded(rows: list[list[Any]], width: int, filler: float, dtype: torch.dtype) -> Tensor:
+    return torch.tensor([row + [filler] * (width - len(row)) for row in rows], dtype=dtype)
