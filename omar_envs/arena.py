@@ -18,14 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from omar_envs.errors import ConfigError, EpisodeError
-from omar_envs.intervals import Interval, paired_wilson, wilson
+from omar_envs.intervals import paired_wilson, wilson
+from omar_envs.playing import AnyEnv, conversation, play_games
 from omar_envs.policy import Policy
-from omar_envs.rollout import play_games
+from omar_envs.rollout import game_seed
 from omar_envs.types import Episode
 
 CONFIDENCE = 0.95
@@ -92,7 +93,7 @@ class ArenaResult(msgspec.Struct, frozen=True):
         games: games of A against B.
         truncated: those of them that a limit ended.
         clean_games: those of them in which every act could be read.
-        seed: the first of the seeds, which count up from it.
+        seed: of the comparison.
         confidence: coverage of every interval.
     """
 
@@ -132,7 +133,7 @@ class ArenaResult(msgspec.Struct, frozen=True):
                 *_aligned(rows),
                 "",
                 f"Win rates with {self.confidence:.0%} intervals; in 'both teams' draws are half.",
-                f"{self.games} games: {self.score.seeds} seeds from {self.seed}, "
+                f"{self.games} games: {self.score.seeds} seeds (run {self.seed}), "
                 "each played twice with the teams swapped; "
                 f"{_draws(self.a)} without a winner, {self.truncated} ended by a limit.",
                 f"Unreadable acts: A {_share(self.a)}, B {_share(self.b)}; "
@@ -149,7 +150,7 @@ class _Match(NamedTuple):
 
 
 def compare(
-    make_env: Callable[[], Any],
+    make_env: Callable[[], AnyEnv],
     a: Policy,
     b: Policy,
     *,
@@ -157,9 +158,13 @@ def compare(
     games: int = 200,
     seed: int = 0,
     control: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    batch: int = 256,
+    progress: Callable[[int], None] | None = None,
 ) -> ArenaResult:
     """Play A against B, every seed with both distributions of the teams.
+
+    All games are played in one batch after another; the requests that belong to
+    one policy reach it together.
 
     Args:
         make_env: makes one environment of a game of two teams; its episodes'
@@ -168,35 +173,35 @@ def compare(
         a, b: the policies.
         team_of: team that a role belongs to, ``werewolf.rules.team_of`` say.
         games: games of A against B; even, since every seed gives two.
-        seed: the first seed; the others follow it.
+        seed: of the comparison; comparisons with different seeds share no games.
         control: also play B in every seat, once per seed.
-        progress: called with (games finished, games in all).
-
-    Returns:
-        rates, score and control; the same arguments and deterministic policies
-        give the same result.
+        batch: at most this many games live at once.
+        progress: called with the number of finished games whenever it grows;
+            there are :func:`total_games` of them.
 
     Raises:
-        ConfigError: ``games`` is not a positive even number, or the game has not
-            exactly two teams.
+        ConfigError: ``games`` is not a positive even number, ``batch`` not
+            positive, or the game has not exactly two teams.
     """
     if games < 2 or games % 2:
         raise ConfigError(f"games must be even and positive, as each seed gives two: got {games}")
-    seeds = range(seed, seed + games // 2)
-    teams = [_teams(make_env(), one, team_of) for one in seeds]
-    plans: list[_Plan] = []
-    for one, team in zip(seeds, teams, strict=True):
-        first, second = sorted(set(team.values()))
-        plans += (_Plan(one, team, first), _Plan(one, team, second))
+    if batch < 1:
+        raise ConfigError(f"batch must be at least 1: got {batch}")
+    probe = make_env()
+    deals = [_deal(probe, game_seed(seed, number), team_of) for number in range(games // 2)]
+    plans = [_Plan(deal, team) for deal in deals for team in sorted(set(deal.teams.values()))]
     if control:
-        plans += (_Plan(one, team, None) for one, team in zip(seeds, teams, strict=True))
+        plans += [_Plan(deal, None) for deal in deals]
 
     def policy_for(game: int, agent: str) -> Policy:
         plan = plans[game]
-        return a if plan.teams[agent] == plan.team_of_a else b
+        return a if plan.deal.teams[agent] == plan.team_of_a else b
 
     episodes = play_games(
-        [make_env() for _ in plans], [plan.seed for plan in plans], policy_for, progress=progress
+        [make_env() for _ in range(min(batch, len(plans)))],
+        [plan.deal.seed for plan in plans],
+        policy_for,
+        progress=progress,
     )
     matches = [
         _Match(episode, plan.team_of_a)
@@ -206,19 +211,31 @@ def compare(
     return _result(a.name, b.name, matches, episodes[games:], seed)
 
 
-class _Plan(NamedTuple):
-    """A game to play; ``team_of_a`` is ``None`` where B has every seat."""
+def total_games(games: int, control: bool = True) -> int:
+    """How many games :func:`compare` plays for these arguments."""
+    return games + games // 2 if control else games
+
+
+class _Deal(NamedTuple):
+    """What a seed deals: the team of every agent."""
 
     seed: int
     teams: dict[str, str]
+
+
+class _Plan(NamedTuple):
+    """A game to play; ``team_of_a`` is ``None`` where B has every seat."""
+
+    deal: _Deal
     team_of_a: str | None
 
 
-def _teams(env: Any, seed: int, team_of: Callable[[str], str]) -> dict[str, str]:
-    env.reset(seed=seed)
+def _deal(env: AnyEnv, seed: int, team_of: Callable[[str], str]) -> _Deal:
+    game = conversation(env)
+    game.reset(seed=seed)
     teams = {}
-    for agent in env.possible_agents:
-        role = env.unwrapped.view(agent).role
+    for agent in game.possible_agents:
+        role = game.view(agent).role
         if role is None:
             raise ConfigError("the arena needs a game in which every agent has a role")
         teams[agent] = team_of(role)
@@ -226,7 +243,7 @@ def _teams(env: Any, seed: int, team_of: Callable[[str], str]) -> dict[str, str]
         raise ConfigError(
             f"the arena needs a game of exactly two teams; got {sorted(set(teams.values()))}"
         )
-    return teams
+    return _Deal(seed, teams)
 
 
 def _result(
@@ -280,7 +297,7 @@ def _entrant(
 def _rate(winners: Sequence[str | None], team: str) -> Rate:
     wins = sum(winner == team for winner in winners)
     draws = sum(winner is None for winner in winners)
-    interval: Interval = wilson(wins, len(winners), CONFIDENCE)
+    interval = wilson(wins, len(winners), CONFIDENCE)
     rate = wins / len(winners) if winners else None
     return Rate(len(winners), wins, draws, rate, interval.low, interval.high)
 

@@ -125,6 +125,9 @@ class ConversationEnv(AECEnv[str, Observation, str]):
         self._observation_space = DictSpace({"text": TextSpace()})
         self._generator: np.random.Generator | None = None
         self._inboxes: dict[str, Inbox] = {}
+        self._messages: list[Message] = []
+        self._pending: list[str] = []
+        self._over = False
         self.seed_used = 0
         """Seed of the running game: what was given to ``reset``, or was drawn there."""
 
@@ -146,20 +149,22 @@ class ConversationEnv(AECEnv[str, Observation, str]):
                 one, the running generator draws it (or the system, the first time).
             options: ignored; present for PettingZoo.
         """
-        if seed is None and self._generator is not None:
-            seed = int(self._generator.integers(2**31))
-        self._generator, used = seeding.np_random(seed)
-        self.seed_used = int(used)
+        if seed is None:
+            # Drawn small: readers of episodes in other languages have 53-bit integers.
+            source = self._generator or np.random.default_rng()
+            seed = int(source.integers(2**31))
+        self._generator, _ = seeding.np_random(seed)
+        self.seed_used = int(seed)
         self.agents = list(self.possible_agents)
         self.terminations = dict.fromkeys(self.agents, False)
         self.truncations = dict.fromkeys(self.agents, False)
-        self._skip_agent_selection: str | None = None
+        self._skip_agent_selection = None  # type: ignore[assignment]
         self._ledger = Ledger(self.possible_agents, self._components)
-        self._messages: list[Message] = []
+        self._messages = []
         self._stages: list[StageRecord] = []
         self._acts: list[_Act] = []
         self._turn = 0
-        self._pending: list[str] = []
+        self._pending = []
         self._held: dict[str, str] = {}
         self._over = False
         self._printed = 0
@@ -198,10 +203,16 @@ class ConversationEnv(AECEnv[str, Observation, str]):
         return {"text": self._inbox(agent).text}
 
     def render(self) -> str | None:
-        """The whole log, private messages marked (``ansi``), or print what is new (``human``)."""
+        """The whole log, private messages marked (``ansi``), or print what is new (``human``).
+
+        Raises:
+            StateError: before ``reset``.
+        """
         if self.render_mode is None:
             logger.warn("render() does nothing without a render_mode, 'human' or 'ansi'")
             return None
+        if not self._inboxes:
+            raise StateError("no game is running: call reset() before render()")
         if self.render_mode == "ansi":
             return "\n".join(self._log_line(message) for message in self._messages)
         for message in self._messages[self._printed :]:
@@ -219,7 +230,8 @@ class ConversationEnv(AECEnv[str, Observation, str]):
         """The agents who may act now without waiting for one another.
 
         In a simultaneous stage all who have not acted yet, in selection order;
-        in a sequential one the agent to move; after the end nobody.
+        in a sequential one the agent to move; before ``reset`` and after the end
+        nobody.
         """
         if self._stage_is_simultaneous():
             return tuple(self._pending)
@@ -243,7 +255,13 @@ class ConversationEnv(AECEnv[str, Observation, str]):
         )
 
     def step_components(self) -> dict[str, dict[str, float]]:
-        """Reward components that the latest ``step`` paid, per agent."""
+        """Reward components that the latest ``step`` paid, per agent.
+
+        Raises:
+            StateError: before ``reset``.
+        """
+        if not self._inboxes:
+            raise StateError("no game is running: call reset() first")
         return self._ledger.step_components()
 
     @property
@@ -340,9 +358,10 @@ class ConversationEnv(AECEnv[str, Observation, str]):
         inbox = self._inboxes[agent]
         request = inbox.request
         assert request is not None  # _ask came before
-        parsed = parse(request, action, self._private_tags)
-        text = parsed.text if parsed.valid else self._neutral(agent, request)
+        # Only what is recorded is read, so that the record replays to the same bytes.
         reply = clean(action) if isinstance(action, str) else ""
+        parsed = parse(request, reply, self._private_tags)
+        text = parsed.text if parsed.valid else self._neutral(agent, request)
         inbox.answer(reply, parsed.valid)
         self._acts.append(_Act(self._turn, agent, request, reply, text, parsed.valid, parsed.error))
         self._pending.remove(agent)

@@ -37,7 +37,6 @@ class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
         self._env = env
         self.metadata = {**env.metadata, "is_parallelizable": True}
         self.possible_agents = env.possible_agents
-        self.agents: list[str] = []
         self.render_mode = env.render_mode
 
     def observation_space(self, agent: str) -> Space[Any]:
@@ -53,12 +52,12 @@ class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
         """Start a new game; see :meth:`ConversationEnv.reset`."""
         self._env.reset(seed=seed, options=options)
-        self.agents = list(self._env.agents)
         return self._observations(), dict(self._env.infos)
 
     def step(self, actions: Mapping[str, Any]) -> StepResult:
         """Act for all of :attr:`acting`. After the end, empty dictionaries."""
-        if not self.agents:
+        agents = self.agents
+        if not agents:
             return {}, {}, {}, {}, {}
         paid: dict[str, dict[str, float]] = {}
         for agent in self._env.acting:
@@ -71,19 +70,21 @@ class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
             agent: {**info, "reward_components": paid[agent]}
             for agent, info in self._env.infos.items()
         }
-        result = (
+        return (
             self._observations(),
-            {agent: sum(paid[agent].values()) for agent in self.agents},
+            {agent: sum(paid[agent].values()) for agent in agents},
             dict(self._env.terminations),
             dict(self._env.truncations),
             infos,
         )
-        if self._env.over:
-            self.agents = []
-        return result
 
     def _observations(self) -> dict[str, Observation]:
-        return {agent: self._env.observe(agent) for agent in self.agents}
+        return {agent: self._env.observe(agent) for agent in self._env.agents}
+
+    @property
+    def agents(self) -> list[str]:  # type: ignore[override]
+        """All agents while a game is running, else none."""
+        return [] if self._env.over else list(self._env.agents)
 
     @property
     def acting(self) -> tuple[str, ...]:

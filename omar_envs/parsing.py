@@ -10,23 +10,24 @@ from typing import NamedTuple
 
 from omar_envs.types import CHOOSE, Request
 
-MAX_REPLY_CHARS = 262_144
-"""A reply longer than this (characters) is cut before anything else is done."""
-
 DEFAULT_PRIVATE_TAGS = ("think",)
 
 _REPLACEMENT = "�"
 # NUL, lone surrogates and the other C0/C1 controls: they break files, terminals
 # and UTF-8. Tab and the line breaks are text.
-_FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _LINE_BREAKS = re.compile("[\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029]+")
 _SPACES = re.compile(" {2,}")
 _JSON_OBJECT = re.compile(r"\{[^{}]*\}")
-_EXPLICIT = (
-    r"(?:final answer|answer|choice|choose|action|target|vote|kill|protect|investigate|name)"
-    r"\s*(?:is\s*)?[:=]\s*[\"'`*_(\[]*"
+_ASKED = r"(?:answer|choice|choose|action|target|vote|kill|protect|investigate|name)"
+_EXPLICIT = _ASKED + r"[\"'`*]{0,3}\s*(?:is\s*)?[:=]\s*[\"'`*_(\[]*"
+# What may stand between the members of a list: "Ana, or perhaps Ben".
+_JOINT = (
+    r"[ \t\"'`*_,;/&|+)\]]*+"
+    r"(?:(?:or|and|then|else|even|maybe|perhaps|possibly|rather)\b[ \t\"'`*_,(\[]*+)*+"
 )
 _NEGATION = r"(?:\b(?:not|never|except|besides|without)|\bcannot|n['’]t|\banyone but)\b"
+_ASKED_KEY = re.compile(_ASKED, re.IGNORECASE)
 _QUOTES = " \t\r\n\"'`“”‘’«»*_.,;:!?()[]{}<>"
 
 
@@ -45,8 +46,8 @@ class Parsed(NamedTuple):
 
 
 def clean(text: str) -> str:
-    """Cut at :data:`MAX_REPLY_CHARS`, and replace NUL, lone surrogates and other controls."""
-    return _FORBIDDEN.sub(_REPLACEMENT, text[:MAX_REPLY_CHARS])
+    """Replace NUL, lone surrogates and other controls."""
+    return _FORBIDDEN.sub(_REPLACEMENT, text)
 
 
 def single_line(text: str) -> str:
@@ -59,7 +60,8 @@ def strip_private(text: str, tags: Sequence[str] = DEFAULT_PRIVATE_TAGS) -> str:
 
     An opening tag without its closing one hides the rest of the text, a closing
     tag without an opening one hides what comes before it (chat templates that
-    open the tag in the prompt leave such replies). No tag remains in the result.
+    open the tag in the prompt leave such replies), and a tag counts without its
+    closing bracket. No tag remains in the result.
     """
     if not tags:
         return text
@@ -93,9 +95,9 @@ def parse(
     For ``SPEAK`` the text without private reasoning, on one line, cut at
     ``request.max_chars``; a reply with nothing in it is invalid. For ``CHOOSE``
     exactly one label, found leniently: the label itself in any case and
-    quoting, a JSON string or object, ``vote: label``, or the only label that
-    the text names. Two labels, or one that is only negated, are never guessed
-    between.
+    quoting, a JSON string or object, ``vote: label``, a line with only the
+    label, or else the only label that the text names. Two labels, or one that
+    is only negated, are never guessed between.
 
     Args:
         request: what was asked.
@@ -122,7 +124,8 @@ def _parse_choice(text: str, choices: Sequence[str]) -> Parsed:
     whole = by_fold.get(text.strip(_QUOTES).casefold())
     if whole is not None:
         return Parsed(whole, True, "")
-    for candidates in (_from_json(text, by_fold), _explicit(text, by_fold), _named(text, by_fold)):
+    stated = _from_json(text, by_fold) | _explicit(text, by_fold)
+    for candidates in (stated, _named(text, by_fold)):
         if len(candidates) == 1:
             return Parsed(candidates.pop(), True, "")
         if len(candidates) > 1:
@@ -134,21 +137,25 @@ def _from_json(text: str, by_fold: dict[str, str]) -> set[str]:
     found: set[str] = set()
     for match in _JSON_OBJECT.finditer(text):
         try:
-            value = json.loads(match.group())
+            pairs = json.loads(match.group(), object_pairs_hook=list)
         except (ValueError, RecursionError):
             continue
-        for item in value.values():
+        for key, item in pairs:
             if isinstance(item, str):
                 label = by_fold.get(item.strip(_QUOTES).casefold())
                 if label is not None:
                     found.add(label)
+                elif _ASKED_KEY.search(key):
+                    found |= _labels(_occurrences(item, by_fold), by_fold)
     return found
 
 
 def _explicit(text: str, by_fold: dict[str, str]) -> set[str]:
-    pattern, _ = _label_patterns(tuple(by_fold))
-    explicit = re.compile(_EXPLICIT + f"({pattern})", re.IGNORECASE)
-    found = _labels((match.group(1) for match in explicit.finditer(text)), by_fold)
+    pattern, _ = _label_patterns(_spellings(by_fold))
+    explicit = re.compile(f"{_EXPLICIT}({pattern}(?:{_JOINT}{pattern})*)", re.IGNORECASE)
+    found: set[str] = set()
+    for match in explicit.finditer(text):
+        found |= _labels(_occurrences(match.group(1), by_fold), by_fold)
     for line in text.splitlines():
         label = by_fold.get(line.strip(_QUOTES).casefold())
         if label is not None:
@@ -157,11 +164,20 @@ def _explicit(text: str, by_fold: dict[str, str]) -> set[str]:
 
 
 def _named(text: str, by_fold: dict[str, str]) -> set[str]:
-    pattern, negated = _label_patterns(tuple(by_fold))
+    _, negated = _label_patterns(_spellings(by_fold))
     if re.search(negated, text, re.IGNORECASE):
         return set()
-    named = (match.group() for match in re.finditer(pattern, text, re.IGNORECASE))
-    return _labels(named, by_fold)
+    return _labels(_occurrences(text, by_fold), by_fold)
+
+
+def _occurrences(text: str, by_fold: dict[str, str]) -> Iterator[str]:
+    pattern, _ = _label_patterns(_spellings(by_fold))
+    return (match.group() for match in re.finditer(pattern, text, re.IGNORECASE))
+
+
+def _spellings(by_fold: dict[str, str]) -> tuple[str, ...]:
+    # "Weiß" folds to "weiss", which a regex does not find in "Weiß".
+    return tuple(dict.fromkeys((*by_fold, *by_fold.values())))
 
 
 def _labels(found: Iterable[str], by_fold: dict[str, str]) -> set[str]:
@@ -174,13 +190,13 @@ def _label_patterns(labels: tuple[str, ...]) -> tuple[str, str]:
     # Longest first, so that a label that begins with another one wins.
     ordered = sorted(labels, key=len, reverse=True)
     pattern = r"(?<!\w)(?:" + "|".join(re.escape(label) for label in ordered) + r")(?!\w)"
-    return pattern, _NEGATION + r"\s+(?:\w+\s+){0,3}" + pattern
+    return pattern, _NEGATION + r"[\s,]+(?:\w+[\s,]+){0,3}" + pattern
 
 
 @lru_cache(maxsize=64)
 def _tag_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
     names = "|".join(re.escape(tag) for tag in tags)
-    return re.compile(rf"<\s?(?P<close>/?)\s?(?:{names})\b[^<>]*>", re.IGNORECASE)
+    return re.compile(rf"<\s*+(?P<close>/?+)\s*+(?:{names})\b(?:[^<>]*>)?", re.IGNORECASE)
 
 
 def private_parts(text: str, tags: Sequence[str] = DEFAULT_PRIVATE_TAGS) -> Iterator[str]:

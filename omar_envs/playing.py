@@ -83,6 +83,8 @@ def play_games(
     if not envs:
         raise ConfigError("play_games needs at least one environment")
     slots = [conversation(env) for env in envs[: len(seeds)]]
+    if len({id(slot) for slot in slots}) < len(slots):
+        raise ConfigError("one environment cannot play two games at once: make one for each slot")
     numbers: Iterator[int] = iter(range(len(seeds)))
     live: dict[int, int] = {}
     done: dict[int, Episode] = {}
@@ -92,7 +94,7 @@ def play_games(
         if number is None:
             live.pop(slot, None)
         else:
-            slots[slot].reset(seed=seeds[number])
+            envs[slot].reset(seed=seeds[number])  # the wrappers must know of it too
             live[slot] = number
 
     for slot in range(len(slots)):
@@ -121,7 +123,18 @@ def _named(episode: Episode, number: int, policy_for: PolicyFor) -> Episode:
     return msgspec.structs.replace(episode, seats=seats)
 
 
-def one_policy(policy: Policy, overrides: Mapping[str, Policy] | None = None) -> PolicyFor:
-    """The same policy in every seat, but for the agents in ``overrides``."""
+def one_policy(
+    policy: Policy, overrides: Mapping[str, Policy] | None, agents: Sequence[str]
+) -> PolicyFor:
+    """The same policy in every seat, but for the agents in ``overrides``.
+
+    Raises:
+        ConfigError: ``overrides`` names one that is not in ``agents``.
+    """
     special = dict(overrides or {})
+    unknown = sorted(set(special) - set(agents))
+    if unknown:
+        raise ConfigError(
+            f"overrides names {', '.join(unknown)}; the agents are {', '.join(agents)}"
+        )
     return lambda number, agent: special.get(agent, policy)

@@ -9,10 +9,10 @@ import numpy as np
 
 from omar_envs.errors import PolicyError
 from omar_envs.parsing import parse
-from omar_envs.types import View
+from omar_envs.types import SPEAK, View
 from omar_envs.werewolf.bots import Speech, act
 
-__all__ = ["HumanPolicy", "Policy", "RandomPolicy", "ScriptedPolicy"]
+__all__ = ["HumanPolicy", "MutedPolicy", "Policy", "RandomPolicy", "ScriptedPolicy"]
 
 STOCK_PHRASE = "I have nothing to say"
 
@@ -122,3 +122,31 @@ class HumanPolicy:
             if parsed.valid:
                 return reply
             self._show(f"{parsed.error}; try again")
+
+
+class MutedPolicy:
+    """Plays as another policy but says the same empty phrase whenever it may speak.
+
+    The inner policy is not asked for words. Comparing with it shows how much of
+    a policy's strength is talk.
+
+    Args:
+        policy: makes the choices.
+        phrase: said instead of anything else; one that claims nothing.
+    """
+
+    def __init__(self, policy: Policy, phrase: str = "I am villager") -> None:
+        self._policy = policy
+        self._phrase = phrase
+
+    @property
+    def name(self) -> str:
+        """The inner policy's name, marked."""
+        return f"{self._policy.name} (muted)"
+
+    def act(self, views: Sequence[View]) -> list[str]:
+        """One reply per view."""
+        silent = [view.request is None or view.request.kind is SPEAK for view in views]
+        choosing = [view for view, mute in zip(views, silent, strict=True) if not mute]
+        choices = iter(self._policy.act(choosing) if choosing else ())
+        return [self._phrase if mute else next(choices) for mute in silent]

@@ -11,7 +11,7 @@ import numpy as np
 from omar_envs import werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError, EpisodeError
-from omar_envs.playing import AnyEnv, PolicyFor, conversation, one_policy, play_games
+from omar_envs.playing import AnyEnv, conversation, one_policy, play_games
 from omar_envs.policy import Policy
 from omar_envs.types import Episode
 
@@ -50,8 +50,12 @@ def play(
         policy: plays every agent but those in ``overrides``.
         seed: the ``reset`` seed.
         overrides: policies for some agents instead.
+
+    Raises:
+        ConfigError: ``overrides`` names an agent that ``env`` does not have.
     """
-    return play_games([env], [seed], one_policy(policy, overrides))[0]
+    agents = conversation(env).possible_agents
+    return play_games([env], [seed], one_policy(policy, overrides, agents))[0]
 
 
 def run(
@@ -74,6 +78,10 @@ def run(
         overrides: policies for some agents instead.
         batch: at most this many games live at once.
         progress: called with the number of finished games whenever it grows.
+
+    Raises:
+        ConfigError: a number is out of range, ``make_env`` made the same one
+            twice, or ``overrides`` names an agent that there is not.
     """
     if episodes < 0 or batch < 1:
         raise ConfigError(f"need episodes >= 0 and batch >= 1: got {episodes} and {batch}")
@@ -81,8 +89,8 @@ def run(
         return []
     envs = [make_env() for _ in range(min(batch, episodes))]
     seeds = [game_seed(seed, number) for number in range(episodes)]
-    policy_for: PolicyFor = one_policy(policy, overrides)
-    return play_games(envs, seeds, policy_for, progress=progress)
+    agents = conversation(envs[0]).possible_agents
+    return play_games(envs, seeds, one_policy(policy, overrides, agents), progress=progress)
 
 
 def replay(episode: Episode) -> Episode:

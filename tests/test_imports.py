@@ -22,14 +22,14 @@ ENVS = ROOT / "omar_envs"
 TRAINERS = ROOT / "trainers" / "omar_trainers"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("types", "spaces", "errors", "parsing", "intervals"),
-    ("werewolf.rules", "werewolf.roles", "werewolf.presets", "sotopia.profiles"),
+    ("types", "spaces", "errors", "parsing", "intervals", "registry"),
+    ("werewolf.rules", "sotopia.profiles"),
     ("conversation", "inbox", "ledger"),
-    ("werewolf", "werewolf_v0", "sotopia", "sotopia_v0"),
-    ("wrappers", "policy", "chat_policy", "judge"),
+    ("werewolf", "werewolf_v0", "sotopia", "sotopia_v0", "parallel"),
+    ("wrappers", "policy", "chat_policy", "judge", "playing"),
     ("rollout",),
     ("transcript", "arena", "replay"),
-    ("cli", "integrations", ""),
+    ("cli", "by_name", "terminal", "integrations", ""),
 )
 """Bottom first. A name stands for the module and all below it that have no entry
 of their own; the empty name is the package's ``__init__``."""
@@ -52,8 +52,8 @@ OPTIONAL = {
 }
 """What ``import omar_envs`` must work without."""
 
-MAY_START_THE_TRAINER = ("cli", "integrations")
-"""Floors whose functions may import ``omar_trainers``, when they are called."""
+MAY_START_THE_TRAINER = ("by_name", "cli", "integrations")
+"""Modules whose functions may import ``omar_trainers``, when they are called."""
 
 
 class Import(NamedTuple):

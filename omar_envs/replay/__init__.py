@@ -35,7 +35,8 @@ from omar_envs.types import Episode
 
 __all__ = ["render_html", "write_replay"]
 
-_SCRIPTS = ("model.js", "page.js")
+_STYLES = ("page.css", "transcript.css")
+_SCRIPTS = ("model.js", "dom.js", "transcript.js", "panels.js", "page.js")
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
@@ -50,7 +51,7 @@ def render_html(episodes: Iterable[Episode], *, title: str = "Replay") -> str:
         EpisodeError: an episode contradicts itself or cannot be written as JSON.
     """
     games = list(episodes)
-    style = _template("page.css")
+    style = "\n".join(_template(name) for name in _STYLES)
     script = "\n".join(_template(name) for name in _SCRIPTS)
     parts = {
         "title": html.escape(single_line(clean(title))),

@@ -1,5 +1,5 @@
 /* Small builders of elements. Text from a game reaches the page through these alone,
- * as text nodes: there is no innerHTML anywhere. */
+ * as text nodes and properties; none of it is ever parsed as markup. */
 
 const LONG_TEXT = 3000; // characters shown before "Show all"
 
@@ -15,31 +15,43 @@ function el(tag, properties = {}, ...children) {
   return node;
 }
 
+/** A copy of the page's icon that shows one of its symbols. */
 function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#i-${name}`);
-  svg.append(use);
+  const svg = document.getElementById("icon").content.firstElementChild.cloneNode(true);
+  svg.firstElementChild.setAttribute("href", `#i-${name}`);
   return svg;
 }
 
-/** Text of a player, isolated from the direction of what stands around it. A very long
- *  one is cut until its reader asks for the rest. */
+/** Text of a player, isolated from the direction of what stands around it. Of a very
+ *  long one the rest waits for its reader, in pieces that are laid out when in sight. */
 function prose(tag, text, className) {
   const node = el(tag, { class: `prose ${className}`, dir: "auto" });
   if (text.length <= LONG_TEXT) {
     node.append(text);
     return node;
   }
-  const splitsPair = /[\ud800-\udbff]/.test(text[LONG_TEXT - 1]);
-  node.append(text.slice(0, splitsPair ? LONG_TEXT - 1 : LONG_TEXT));
+  const pieces = piecesOf(text);
   const count = text.length.toLocaleString("en");
   const more = el("button", { type: "button", class: "more" }, `… Show all ${count} characters`);
-  more.addEventListener("click", () => node.replaceChildren(text));
-  node.append(more);
+  more.addEventListener("click", () =>
+    node.replaceChildren(...pieces.map((piece) => el("span", { class: "piece" }, piece))));
+  node.append(pieces[0], more);
   return node;
+}
+
+/** Cuts at spaces where there are some, and never inside a surrogate pair. */
+function piecesOf(text) {
+  const pieces = [];
+  let start = 0;
+  while (start < text.length) {
+    let end = start + LONG_TEXT;
+    const space = text.lastIndexOf(" ", end - 1) + 1;
+    if (space > start + LONG_TEXT / 2) end = space;
+    if (/[\ud800-\udbff]/.test(text.charAt(end - 1))) end -= 1;
+    pieces.push(text.slice(start, end));
+    start = end;
+  }
+  return pieces;
 }
 
 /** For attributes and menus, where no element can isolate the text's direction. */

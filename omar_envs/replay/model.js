@@ -76,28 +76,29 @@ function timeOfDay(stage) {
   return /day/i.test(words) ? "day" : "";
 }
 
-/** "discussion 2": the phase, numbered where it comes more than once under one label. */
+/** "discussion 2": the phase, numbered where it comes more than once under one label;
+ *  "" where the label says it all. */
 function phaseName(episode, stage) {
-  const same = episode.stages.filter(
-    (other) => other.phase === stage.phase && other.label === stage.label,
-  );
+  const chapter = episode.stages.filter((other) => other.label === stage.label);
+  if (chapter.length === 1) return "";
+  const same = chapter.filter((other) => other.phase === stage.phase);
   const number = same.length > 1 ? ` ${same.indexOf(stage) + 1}` : "";
   return stage.phase.replaceAll("_", " ") + number;
 }
 
-/** Who made which choice in a stage, most frequent first; none below three choices. */
+/** Votes of a stage: [[what was chosen, by whom], …], most frequent first. Choices made
+ *  in private are no vote, and two of them need no counting. */
 function tallyOf(entries) {
+  const votes = entries.map(({ message }) => message)
+    .filter((message) => message?.kind === "action" && message.audience === null);
   const senders = new Map();
-  const actions = entries.filter((entry) => entry.message?.kind === "action");
-  for (const { message } of actions) {
-    senders.set(message.text, [...(senders.get(message.text) ?? []), message.sender]);
-  }
-  if (actions.length < 3) return [];
+  for (const { text, sender } of votes) senders.set(text, [...(senders.get(text) ?? []), sender]);
+  if (votes.length < 3) return [];
   return [...senders].sort((one, other) => other[1].length - one[1].length);
 }
 
-/** Public announcements of the deaths that the outcome records: order of the entry in
- *  the log → who died, where and of what. */
+/** Deaths that the outcome records and the log announces to everyone: agent → the order
+ *  of the announcement, and how it died. */
 function deathsOf(episode, entries, nameOf) {
   const deaths = new Map();
   const { deaths: recorded } = episode.outcome;
@@ -109,13 +110,20 @@ function deathsOf(episode, entries, nameOf) {
         stage.label.endsWith(` ${day}`) &&
         message?.sender === MODERATOR &&
         message.audience === null &&
-        message.text.includes(nameOf(agent)),
+        mentions(message.text, String(nameOf(agent))),
     );
     if (!announcement) continue;
     const how = `${String(cause).replaceAll("_", " ")}, ${announcement.stage.label}`;
-    deaths.set(announcement.order, { agent, how });
+    deaths.set(agent, { order: announcement.order, how });
   }
   return deaths;
+}
+
+/** Whether a text holds a name as a word of its own. */
+function mentions(text, name) {
+  const escape = (mark) => `\\u{${mark.codePointAt(0).toString(16)}}`;
+  const literal = name.replace(/[^\p{L}\p{N}]/gu, escape);
+  return new RegExp(`(?<![\\p{L}\\p{N}])${literal}(?![\\p{L}\\p{N}])`, "u").test(text);
 }
 
 /** Sum of the known components; those that could not be determined are null. */

@@ -11,12 +11,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from omar_envs.types import SPEAK, View
+from omar_envs.werewolf.claims import Finding, read_speech
 
 FAKE_CLAIM = 0.45
 """Probability that a wolf without a claim yet poses as the seer when it speaks."""
@@ -44,14 +44,6 @@ class Speech(NamedTuple):
     def pass_(self, role: str) -> str:
         """Nothing to report."""
         return f"I am {role}" if self.brief else f"I am a {role}. I know nothing yet."
-
-
-class Finding(NamedTuple):
-    """Something said: ``speaker`` calls ``target`` a wolf or not."""
-
-    speaker: str
-    target: str
-    wolf: bool
 
 
 @dataclass
@@ -89,22 +81,16 @@ def act(view: View, speech: Speech, rng: np.random.Generator, noise: float) -> s
 def read_talk(view: View) -> Talk:
     """Claims and accusations in the public speech that the agent heard."""
     talk = Talk()
-    patterns = _patterns(tuple(view.facts["players"]))
+    players = tuple(view.facts["players"])
     for message in view.log:
         if message.kind != "speech" or message.audience is not None:
             continue
-        speaker = view.names[message.sender]
-        findings = [
-            Finding(speaker, m["name"], m["wolf"] is not None)
-            for m in patterns.finding.finditer(message.text)
-        ]
-        if patterns.claim.search(message.text):
-            talk.seer_claims.setdefault(speaker, []).extend(findings)
+        said = read_speech(view.names[message.sender], message.text, players)
+        if said.claims_seer:
+            talk.seer_claims.setdefault(said.speaker, []).extend(said.findings)
         else:
-            talk.suspicions.extend(findings)
-        talk.suspicions.extend(
-            Finding(speaker, m["name"], True) for m in patterns.suspect.finditer(message.text)
-        )
+            talk.suspicions.extend(said.findings)
+        talk.suspicions.extend(said.suspicions)
     return talk
 
 
@@ -226,21 +212,3 @@ def _agreed_victim(view: View, talk: Talk, rng: np.random.Generator) -> str:
 def _pick(options: Iterable[str], rng: np.random.Generator) -> str:
     ordered = list(options)
     return ordered[int(rng.integers(len(ordered)))]
-
-
-class _Patterns(NamedTuple):
-    claim: re.Pattern[str]
-    finding: re.Pattern[str]
-    suspect: re.Pattern[str]
-
-
-@lru_cache(maxsize=1024)
-def _patterns(players: tuple[str, ...]) -> _Patterns:
-    name = "(?P<name>" + "|".join(map(re.escape, players)) + ")"
-    wolf = r"(?P<wolf>(?:a |the )?(?:were)?wolf)"
-    good = r"(?:good|innocent|not (?:a |the )?(?:were)?wolf)"
-    return _Patterns(
-        claim=re.compile(r"\bI am (?:the |a )?seer\b", re.IGNORECASE),
-        finding=re.compile(rf"\b{name} is (?:{wolf}|{good})\b"),
-        suspect=re.compile(rf"\bI suspect {name}\b"),
-    )

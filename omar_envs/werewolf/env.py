@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 from omar_envs.conversation import Announcement, ConversationEnv, Stage
@@ -95,7 +96,7 @@ class WerewolfEnv(ConversationEnv):
     def _begin(self) -> None:
         self._game = Game(self.rules, self.np_random)
         order = self.np_random.permutation(len(self._name_pool))[: self.rules.num_players]
-        self._names = [self._name_pool[i] for i in order]
+        self._names: list[str] = [self._name_pool[i] for i in order]
         self._by_name = {name: player for player, name in enumerate(self._names)}
         self._step = Step("discussion", 0)
         self._seen: dict[int, dict[str, str]] = {}
@@ -283,7 +284,7 @@ class WerewolfEnv(ConversationEnv):
             "partners": self._partners(player),
             "investigations": dict(self._seen.get(player, {})),
             "revealed": dict(self._revealed),
-            "phase": self._step.kind,
+            "phase": self._phase_seen_by(player),
             "day": self._step.day,
             "roles_in_play": {role: count for role, count in self.rules.roles.items() if count},
         }
@@ -299,6 +300,11 @@ class WerewolfEnv(ConversationEnv):
     def _invalid_notice(self, agent: str, request: Request, text: str) -> str:
         return self._prompts.invalid(text)
 
+    def _phase_seen_by(self, player: int) -> str:
+        # The wolves' chat is skipped where only one is left: that it takes place is their secret.
+        hidden = self._step.kind == "wolf_chat" and self._game.roles[player] != "werewolf"
+        return "night" if hidden else self._step.kind
+
 
 def _checked_roles(roles: Mapping[str, int] | None) -> dict[str, int]:
     if roles is None:
@@ -311,15 +317,22 @@ def _checked_roles(roles: Mapping[str, int] | None) -> dict[str, int]:
 
 
 def _checked_tags(tags: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(tags, str) or not all(isinstance(t, str) and t.isidentifier() for t in tags):
+    if not _is_list_of_str(tags) or not all(tag.isidentifier() for tag in tags):
         raise ConfigError(f"private_tags must be a list of tag names, like ['think']: got {tags!r}")
     return tuple(tags)
+
+
+def _is_list_of_str(value: object) -> bool:
+    # No set: its order, and so the game, would change with PYTHONHASHSEED.
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return False
+    return all(isinstance(item, str) for item in value)
 
 
 def _checked_names(names: Sequence[str] | None, num_players: int) -> tuple[str, ...]:
     if names is None:
         return DEFAULT_NAMES[:num_players]
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if not _is_list_of_str(names):
         raise ConfigError(f"names must be a list of display names: got {names!r}")
     for name in names:
         if not name or name != single_line(name) or not name.replace(" ", "").isalnum():
@@ -328,6 +341,9 @@ def _checked_names(names: Sequence[str] | None, num_players: int) -> tuple[str, 
             raise ConfigError(f"{name!r} means something else in this game; take another name")
     if len({name.casefold() for name in names}) < len(names):
         raise ConfigError("names must differ in more than case")
+    for name, other in permutations((*names, ABSTAIN), 2):
+        if f" {name} ".casefold() in f" {other} ".casefold():
+            raise ConfigError(f"{other!r} contains {name!r}: a reply could mean either")
     if len(names) < num_players:
         raise ConfigError(f"{num_players} players need as many names: got {len(names)}")
     return tuple(names)

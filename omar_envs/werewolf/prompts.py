@@ -103,6 +103,7 @@ class PlainPrompts:
         lines += [
             "Each night the werewolves kill one player; each day everyone talks, then votes "
             "in secret on whom to eliminate. The eliminated stay silent.",
+            *([] if rules.first_night_kill else ["In the first night nobody is killed."]),
             _vote_text(rules),
             f"{wolves_win}; the village wins once no werewolf is left. "
             f"After {rules.max_days} days without a winner the game is a draw. "

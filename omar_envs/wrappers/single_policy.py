@@ -8,7 +8,6 @@ from pettingzoo import AECEnv
 from pettingzoo.utils.wrappers import BaseWrapper
 
 from omar_envs.conversation import Observation
-from omar_envs.errors import ConfigError
 from omar_envs.playing import ask_all, conversation, one_policy, play_games
 from omar_envs.policy import Policy
 from omar_envs.types import Episode
@@ -35,13 +34,7 @@ class SinglePolicyWrapper(BaseWrapper[str, Observation, str]):
     ) -> None:
         super().__init__(env)
         self._conversation = conversation(env)
-        unknown = sorted(set(overrides or {}) - set(self._conversation.possible_agents))
-        if unknown:
-            raise ConfigError(
-                f"overrides names {', '.join(unknown)}; "
-                f"the agents are {', '.join(self._conversation.possible_agents)}"
-            )
-        self._policy_for = one_policy(policy, overrides)
+        self._policy_for = one_policy(policy, overrides, self._conversation.possible_agents)
 
     def advance(self) -> dict[str, str]:
         """Ask for all of ``acting`` in one batch and play their replies.

@@ -102,23 +102,14 @@ def play_fake_games(plans: Sequence[GamePlan], generator: TextGenerator) -> Play
                 key = (game, f"agent_{seat}")
                 live.append(key)
                 heard = random[game].integers(2, 10, size=int(random[game].integers(1, 6)))
-                row = rows.setdefault(key, TokenRow(*key, [], [], [], [], 0, False))
-                row.ids += heard.tolist()
-                row.turn_index += [-1] * len(heard)
-                row.logprobs += [0.0] * len(heard)
-                row.allowed += [None] * len(heard)
-                row.prompt_length = row.prompt_length or len(heard)
+                rows.setdefault(key, TokenRow(*key)).read(heard.tolist())
         choices = LABELS if turn % 2 == 0 else None
         results = generator.generate(
             [GenerationRequest(key, rows[key].ids, 3, choices, 1.0) for key in live]
         )
         for key, result in zip(live, results, strict=True):
             game, agent = key
-            row = rows[key]
-            row.ids += result.ids
-            row.turn_index += [turn] * len(result.ids)
-            row.logprobs += result.logprobs
-            row.allowed += result.allowed
+            rows[key].write(turn, result.ids, result.logprobs, result.allowed)
             good = choices is not None and tuple(result.ids[:-1]) == GOOD
             pay = None if plans[game].scenario.get("unscored") else float(good)
             request = Request(SPEAK, "say") if choices is None else Request(CHOOSE, "choose")

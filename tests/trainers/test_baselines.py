@@ -45,6 +45,7 @@ def as_lists(arguments: dict[str, Any]) -> dict[str, Any]:
     [
         {},
         {"keep_turn": torch.tensor([[False, False, True, True]])},
+        {"keep_turn": torch.tensor([[True, True, False, True]])},
         {"turn_index": torch.tensor([[-1, 1, 1, -1, 2, 2, -1]])},
         {"num_turns": torch.tensor([2])},
         {"turn_index": torch.full((1, 7), -1)},
@@ -75,7 +76,7 @@ def test_token_gae_of_one_turn_is_the_hierarchical_estimate() -> None:
 
 
 def test_token_gae_checks_what_it_is_given() -> None:
-    with pytest.raises(ValueError, match="gamma is 1.5"):
+    with pytest.raises(ValueError, match="gamma is 1"):
         token_gae(**row(), gamma=1.5, lam=1.0)
     with pytest.raises(ValueError, match="turn_index has shape"):
         token_gae(**row(turn_index=torch.zeros(1, 2).long()), gamma=1.0, lam=1.0)

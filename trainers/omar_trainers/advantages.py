@@ -142,26 +142,25 @@ def hierarchical_advantages(
     )
     turn_advantages = _turn_advantages(layout, gamma_turn, lam_turn)  # (B, K)
 
-    # Masked tokens hand on what comes after them, so a gap inside a turn is no end.
-    decay = torch.ones_like(layout.values).masked_fill(layout.exists, gamma_token * lam_token)
-    decay = decay.masked_fill(layout.is_end, 0.0)
-    source = gamma_token * take(layout.values, layout.next_own) - layout.values
+    next_values = pad(layout.values, (0, 1))[:, 1:]  # (B, L), own tokens side by side
+    source = gamma_token * next_values - layout.values
     source = torch.where(layout.is_end, take(turn_advantages, layout.turn), source)
     if layout.token_rewards is not None:
         source = source + layout.token_rewards
-    source = source.masked_fill(~layout.exists, 0.0)
+    source = torch.where(layout.exists, source, 0.0)
+    decay = torch.full_like(source, gamma_token * lam_token).masked_fill(layout.is_end, 0.0)
 
     # Returns are writeback's in both modes: in literal mode Â + V at e_k would
     # be an advantage, which is no target for a critic.
     writeback = _reverse_scan(decay, source)
-    returns = writeback.masked_fill(~layout.keep, 0.0) + layout.values
+    returns = torch.where(layout.keep, writeback, 0.0) + layout.values
     advantages = writeback
     if pseudo_reward == "literal":
-        baseline = layout.values.masked_fill(~layout.is_end, 0.0)
+        baseline = torch.where(layout.is_end, layout.values, 0.0)
         advantages = _reverse_scan(decay, source - baseline)
     return HierarchicalAdvantages(
-        advantages=advantages.masked_fill(~layout.keep, 0.0),
-        returns=returns,
+        advantages=take(torch.where(layout.keep, advantages, 0.0), layout.slot),
+        returns=take(returns, layout.slot),
         turn_advantages=turn_advantages,
     )
 
@@ -188,8 +187,8 @@ def whiten(advantages: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:
     check_tensor("advantages", advantages, (None, None), FLOATS)
     check_tensor("mask", mask, tuple(advantages.shape), (torch.bool,), advantages.device)
     count = mask.sum().clamp(min=1)
-    mean = advantages.masked_fill(~mask, 0.0).sum() / count
-    centred = (advantages - mean).masked_fill(~mask, 0.0)
+    mean = torch.where(mask, advantages, 0.0).sum() / count
+    centred = torch.where(mask, advantages - mean, 0.0)
     deviation = (centred.square().sum() / count).sqrt()
     return centred / (deviation + eps)
 
@@ -204,9 +203,8 @@ def _turn_advantages(layout: TurnLayout, gamma: float, lam: float) -> Tensor:
         pad(end_values[:, 1:], (0, 1)),
     )
     delta = layout.turn_rewards + gamma * next_values - end_values
-    delta = delta.masked_fill(number >= layout.num_turns, 0.0)
-    decay = torch.full_like(delta, gamma * lam)
-    return _reverse_scan(decay.masked_fill(number >= layout.num_turns - 1, 0.0), delta)
+    delta = torch.where(number < layout.num_turns, delta, 0.0)
+    return _reverse_scan(torch.full_like(delta, gamma * lam), delta)
 
 
 def _reverse_scan(decay: Tensor, source: Tensor) -> Tensor:

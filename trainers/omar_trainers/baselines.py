@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 
 from omar_trainers.advantages import hierarchical_advantages
-from omar_trainers.turn_layout import FLOATS, check_tensor, check_unit_interval, lay_out_turns
+from omar_trainers.turn_layout import (
+    FLOATS,
+    check_tensor,
+    check_unit_interval,
+    lay_out_turns,
+    take,
+)
 
 
 class TokenAdvantages(NamedTuple):
@@ -72,10 +78,10 @@ def token_gae(
     layout = lay_out_turns(
         turn_rewards, values, turn_index, num_turns, bootstrap, token_rewards, keep_turn
     )
-    batch, tokens = values.shape
+    batch, length = layout.values.shape
     number = torch.arange(turn_rewards.shape[1], device=values.device)  # (K,)
-    paid = layout.turn_rewards.masked_fill(number >= layout.num_turns, 0.0)  # (B, K)
-    rewards = paid.new_zeros(batch, tokens + 1).scatter_add(1, layout.turn_end, paid)[:, :tokens]
+    paid = torch.where(number < layout.num_turns, layout.turn_rewards, 0.0)  # (B, K)
+    rewards = paid.new_zeros(batch, length + 1).scatter_add(1, layout.turn_end, paid)[:, :length]
     if layout.token_rewards is not None:
         rewards = rewards + layout.token_rewards
     whole = hierarchical_advantages(
@@ -90,8 +96,8 @@ def token_gae(
         token_rewards=rewards,
     )
     return TokenAdvantages(
-        advantages=whole.advantages.masked_fill(~layout.keep, 0.0),
-        returns=torch.where(layout.keep, whole.returns, layout.values),
+        advantages=take(torch.where(layout.keep, whole.advantages, 0.0), layout.slot),
+        returns=take(torch.where(layout.keep, whole.returns, layout.values), layout.slot),
     )
 
 

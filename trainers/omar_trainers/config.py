@@ -213,9 +213,6 @@ class OMARConfig(GRPOConfig):
     save_steps: float = field(
         default=ONCE_PER_ITERATION, metadata={"help": f"-1: every {SAVE_EVERY} iterations."}
     )
-    report_to: str | list[str] = field(
-        default="none", metadata={"help": "Trackers; metrics.jsonl is always written."}
-    )
 
     def __post_init__(self) -> None:
         self._check_ranges()

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from accelerate.utils import is_peft_model
@@ -80,18 +81,19 @@ def build_critic(
         torch.manual_seed(seed)
         try:
             critic = Critic(type(policy.base_model)(config_class(**{**fields, **(overrides or {})})))
-        except (ValueError, RuntimeError) as error:
-            raise ConfigError(f"critic_overrides do not fit together: {error}") from error
+        except (StrictDataclassError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise ConfigError(f"critic_overrides do not fit together: {reason}") from error
     return critic.to(device=policy.device, dtype=policy.dtype)
 
 
 class ValueEstimates(NamedTuple):
     """Attributes:
-    values: (B, T), entry t read at the position before completion token t.
+    before: (B, T), entry t read at the position before completion token t.
     after_last: (B,), read at the row's last token.
     """
 
-    values: Tensor
+    before: Tensor
     after_last: Tensor
 
 
@@ -195,7 +197,7 @@ class CriticLearner:
         # No dropout here either: clipping compares with values read without it.
         self.critic.eval()
         with self._accelerator.autocast():
-            values = token_values(self.critic, rows, returns.shape[1]).values
+            values = token_values(self.critic, rows, returns.shape[1]).before
         loss, held = clipped_value_loss(values, old_values, returns, mask, self._value_clip)
         (loss / normalizer).backward()
         return loss.detach(), held

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from omar_trainers.kv_cache import CachedRow, WorkingCache, kv_shape
 from omar_trainers.trie import ChoiceTrie
@@ -128,13 +129,17 @@ def _grouped_attention(
     value: Tensor,
     attention_mask: Tensor,
     scaling: float | None = None,
-    **unused: object,
+    **more: Any,
 ) -> tuple[Tensor, None]:
     """Attention of query heads in groups, without a copy of keys and values per head.
 
     `transformers` makes that copy whenever there is a mask, which CUDA's kernels
     need and the CPU's do not; here it would cost as much as the attention.
     """
+    if more.get("softcap") is not None or more.get("position_bias") is not None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **more
+        )
     output = scaled_dot_product_attention(
         query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=True
     )
@@ -175,8 +180,8 @@ class TransformersGenerator:
         pad_token_id: int,
         seed: int,
         max_context: int,
-        max_batch_tokens: int = 131_072,
-        max_prefill_tokens: int = 8_192,
+        max_batch_tokens: int = 65_536,
+        max_prefill_tokens: int = 4_096,
     ) -> None:
         for name, value in (
             ("max_context", max_context),

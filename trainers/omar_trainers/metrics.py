@@ -30,23 +30,17 @@ from omar_trainers.selfplay import SelfPlayRound
 METRICS_FILE = "metrics.jsonl"
 NO_WINNER = "nobody"
 
-GROUP_METRICS = (
-    "reward",
-    "reward_std",
-    "frac_reward_zero_std",
-    "rewards/episode_return/mean",
-    "rewards/episode_return/std",
-    "completions/mean_length",
-    "completions/min_length",
-    "completions/max_length",
-    "completions/clipped_ratio",
-    "completions/mean_terminated_length",
-    "completions/min_terminated_length",
-    "completions/max_terminated_length",
-)
-"""What TRL logs about groups of completions. Seats of one game are no group of
-answers to one question, dummy rows count in these, and a row's last token does
-not say whether it was truncated."""
+
+
+def is_group_metric(name: str) -> bool:
+    """Whether TRL logs this about groups of completions.
+
+    Seats of one game are no group of answers to one question, dummy rows count
+    in these, and a row's last token does not say whether it was truncated.
+    """
+    return name in ("reward", "reward_std", "frac_reward_zero_std") or name.startswith(
+        ("rewards/", "completions/")
+    )
 
 
 class Mean(NamedTuple):
@@ -60,14 +54,14 @@ class Mean(NamedTuple):
         return self.total / self.count if self.count else math.nan
 
 
-def merge_means(parts: Iterable[Mapping[str, Mean]]) -> dict[str, float]:
-    """The means over all parts, by name; what no part counted is left out."""
+def add_means(parts: Iterable[Mapping[str, Mean]]) -> dict[str, Mean]:
+    """The means over all parts together, by name."""
     sums: dict[str, Mean] = {}
     for part in parts:
         for name, mean in part.items():
             known = sums.get(name, Mean(0.0, 0.0))
             sums[name] = Mean(known.total + mean.total, known.count + mean.count)
-    return {name: mean.value for name, mean in sorted(sums.items()) if mean.count}
+    return dict(sorted(sums.items()))
 
 
 def round_means(played: SelfPlayRound) -> dict[str, Mean]:

@@ -68,6 +68,22 @@ def align_rows(input_ids: Tensor, attention_mask: Tensor, completion_width: int)
     return AlignedRows(ids=ids, lengths=lengths, starts=starts)
 
 
+def sort_by_length(batches: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Deal the rows of some batches out again, short rows first.
+
+    Args:
+        batches: equal in size and keys; tensors without a row axis are kept.
+    """
+    lengths = torch.cat([b["prompt_mask"].sum(1) + b["completion_mask"].sum(1) for b in batches])
+    order = lengths.argsort(stable=True).chunk(len(batches))
+    result: list[dict[str, Tensor]] = [{} for _ in batches]
+    for name, first in batches[0].items():
+        column = first if first.ndim == 0 else torch.cat([batch[name] for batch in batches])
+        for part, rows in zip(result, order, strict=True):
+            part[name] = column if first.ndim == 0 else column[rows]
+    return result
+
+
 @dataclass(frozen=True)
 class OwnTokens:
     """Which completion tokens the seat itself wrote, and what was allowed there.

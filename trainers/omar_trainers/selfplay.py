@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,14 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from omar_envs.conversation import ConversationEnv
+from omar_envs.rollout import make, play_games
 from omar_envs.types import Episode
 from omar_trainers.generation import TextGenerator
+from omar_trainers.model_policy import ModelPolicy
 from omar_trainers.rows import TokenRow
 from omar_trainers.scoring import FREE, OwnTokens, allowed_table
+from omar_trainers.tokens import ChatTokenizer
 
 
 class GamePlan(NamedTuple):
@@ -48,9 +53,78 @@ PlayGames = Callable[[Sequence[GamePlan], TextGenerator], PlayedGames]
 """Plays games with one generator in every seat."""
 
 
+class ModelGames:
+    """Plays plans in an environment of this package, one model in every seat.
+
+    Args:
+        env_name: as ``omar_envs.rollout.make`` knows it.
+        env_kwargs: arguments of the environment; a plan's scenario goes on top.
+        tokens: of the model.
+        max_new_tokens_speak, max_new_tokens_choose, temperature,
+        constrain_choices: as in :class:`~omar_trainers.model_policy.ModelPolicy`.
+    """
+
+    def __init__(
+        self,
+        env_name: str,
+        env_kwargs: dict[str, Any],
+        tokens: ChatTokenizer,
+        *,
+        max_new_tokens_speak: int,
+        max_new_tokens_choose: int,
+        temperature: float,
+        constrain_choices: bool,
+    ) -> None:
+        self._env_name = env_name
+        self._env_kwargs = env_kwargs
+        self._tokens = tokens
+        self._max_new_tokens_speak = max_new_tokens_speak
+        self._max_new_tokens_choose = max_new_tokens_choose
+        self._temperature = temperature
+        self._constrain_choices = constrain_choices
+        self._envs: dict[tuple[int, str], ConversationEnv] = {}
+
+    def make(self, scenario: dict[str, Any]) -> ConversationEnv:
+        """A new environment for a scenario.
+
+        Raises:
+            ConfigError: an unknown environment or argument, or an impossible value.
+        """
+        return make(self._env_name, self._env_kwargs | scenario)
+
+    def __call__(self, plans: Sequence[GamePlan], generator: TextGenerator) -> PlayedGames:
+        policy = ModelPolicy(
+            generator,
+            self._tokens,
+            max_new_tokens_speak=self._max_new_tokens_speak,
+            max_new_tokens_choose=self._max_new_tokens_choose,
+            temperature=self._temperature,
+            constrain_choices=self._constrain_choices,
+        )
+        # One environment per game, so that a row's game is its plan's index.
+        envs = [self._env(slot, plan.scenario) for slot, plan in enumerate(plans)]
+        episodes = play_games(envs, [plan.seed for plan in plans], lambda game, agent: policy)
+        return PlayedGames(episodes, policy.take_rows())
+
+    def _env(self, slot: int, scenario: dict[str, Any]) -> ConversationEnv:
+        key = (slot, json.dumps(scenario, sort_keys=True))
+        if key not in self._envs:
+            self._envs[key] = self.make(scenario)
+        return self._envs[key]
+
+
+class SeedStream(IntEnum):
+    """What a seed derived from the run's is for."""
+
+    GAMES = 0
+    SAMPLING = 1
+    CRITIC = 2
+
+
 def derive_seed(*key: int) -> int:
     """A seed (31 bits) that depends on every number of ``key`` and on nothing else."""
-    return int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
+    # SeedSequence takes (1,) and (1, 0) for the same.
+    return int(np.random.SeedSequence((len(key), *key)).generate_state(1)[0] >> 1)
 
 
 def plan_dataset(scenarios: Sequence[dict[str, Any]], prompts: int, seed: int) -> Dataset:
@@ -59,7 +133,12 @@ def plan_dataset(scenarios: Sequence[dict[str, Any]], prompts: int, seed: int) -
     A longer run begins with the prompts of a shorter one.
     """
     plans = [
-        json.dumps({"scenario": scenarios[i % len(scenarios)], "seed": derive_seed(seed, i)})
+        json.dumps(
+            {
+                "scenario": scenarios[i % len(scenarios)],
+                "seed": derive_seed(seed, SeedStream.GAMES, i),
+            }
+        )
         for i in range(prompts)
     ]
     return Dataset.from_dict({"prompt": plans})

@@ -20,7 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate.utils import gather_object
@@ -36,19 +36,18 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
 
 from omar_envs.errors import ConfigError
-from omar_trainers.advantages import hierarchical_advantages
-from omar_trainers.baselines import RoleBaseline, token_gae
+from omar_trainers.baselines import RoleBaseline
 from omar_trainers.config import OMARConfig
 from omar_trainers.critic import CriticLearner, ValueEstimates, build_critic
 from omar_trainers.generation import TextGenerator, TransformersGenerator
 from omar_trainers.metrics import (
-    GROUP_METRICS,
     IterationProgress,
     Mean,
     MetricsWriter,
+    add_means,
     explained_variance,
+    is_group_metric,
     masked_mean,
-    merge_means,
     round_means,
 )
 from omar_trainers.scoring import (
@@ -58,25 +57,31 @@ from omar_trainers.scoring import (
     align_rows,
     check_scoring_head,
     score_rows,
+    sort_by_length,
 )
 from omar_trainers.selfplay import (
+    ModelGames,
     PlayGames,
     RoundTensors,
+    SeedStream,
     SelfPlayRound,
     derive_seed,
     plan_dataset,
     plans_of,
+)
+from omar_trainers.tokens import ChatTokenizer
+from omar_trainers.targets import (
+    Targets,
+    apply_whitening,
+    critic_targets,
+    role_advantages,
+    whitening,
 )
 
 GeneratorFactory = Callable[["OMARTrainer", int], TextGenerator]
 """Makes the generator that plays one iteration: (trainer, sampling seed)."""
 
 STATE_FILE = "omar_state.pt"
-
-
-class _Targets(NamedTuple):
-    advantages: Tensor  # (B, T)
-    returns: Tensor  # (B, T)
 
 
 class OMARTrainer(GRPOTrainer):
@@ -132,7 +137,7 @@ class OMARTrainer(GRPOTrainer):
             warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
             super().__init__(
                 model=model,
-                reward_funcs=_episode_return,
+                reward_funcs=_total_reward,
                 args=args,
                 train_dataset=plan_dataset(args.load_scenarios(), prompts, args.seed),
                 processing_class=processing_class,
@@ -147,7 +152,7 @@ class OMARTrainer(GRPOTrainer):
             self.add_callback(IterationProgress())
         if self.aux_loss_enabled:
             raise ConfigError("models with a router loss are not supported: set its coefficient 0")
-        self._play = play
+        self._play = play or self._model_games()
         self._make_generator = generator or _transformers_generator
         self._vocabulary = self.model.get_output_embeddings().weight.shape[0]
 
@@ -162,7 +167,7 @@ class OMARTrainer(GRPOTrainer):
         if args.uses_critic:
             self._critic = CriticLearner(
                 build_critic(
-                    self.model, args.critic, args.critic_overrides, seed=derive_seed(args.seed, 1)
+                    self.model, args.critic, args.critic_overrides, seed=derive_seed(args.seed, SeedStream.CRITIC)
                 ).to(self.accelerator.device),
                 self.accelerator,
                 learning_rate=args.critic_learning_rate,
@@ -175,10 +180,11 @@ class OMARTrainer(GRPOTrainer):
         self._round: SelfPlayRound | None = None
         self._tensors: RoundTensors | None = None
         self._own: OwnTokens | None = None
-        self._aligned: AlignedRows | None = None
         self._sampled_as_old = False
         self._iteration_start = time.perf_counter()
-        self._critic_means: list[dict[str, Mean]] = []
+        self._scored: Tensor | None = None
+        self._window: list[dict[str, Mean]] = []
+        self._policy_starts_at = args.critic_only_iterations * args.steps_per_iteration
 
     # --- construction -----------------------------------------------------
 
@@ -190,6 +196,26 @@ class OMARTrainer(GRPOTrainer):
             add_scoring_head(model, self.temperature, self._entropy_bonus_enabled)
             if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):
                 check_scoring_head(model, self.temperature)
+
+    def _model_games(self) -> ModelGames:
+        args = self.args
+        games = ModelGames(
+            args.env_name,
+            args.env_kwargs or {},
+            ChatTokenizer(self._tokenizer),
+            max_new_tokens_speak=args.max_new_tokens_speak,
+            max_new_tokens_choose=args.max_new_tokens_choose,
+            temperature=args.temperature,
+            constrain_choices=args.constrain_choices,
+        )
+        for scenario in args.load_scenarios():
+            players = len(games.make(scenario).possible_agents)
+            if players > args.seats:
+                raise ConfigError(
+                    f"a game has {players} players, but seats is {args.seats}: set seats to the "
+                    "largest number of players"
+                )
+        return games
 
     def _send_telemetry(self) -> None:
         """TRL reports its own trainers' use; this one has nothing to report."""
@@ -212,7 +238,9 @@ class OMARTrainer(GRPOTrainer):
         started = time.perf_counter()
         process = self.accelerator.process_index
         plans = plans_of(prompts, args.seats, process * len(prompts), self.num_generations)
-        sampling_seed = derive_seed(args.seed, 2, self.state.global_step, process)
+        sampling_seed = derive_seed(
+            args.seed, SeedStream.SAMPLING, self.state.global_step, process
+        )
         generator = self._make_generator(self, sampling_seed)
         generator.forget()
         played = SelfPlayRound(
@@ -266,13 +294,14 @@ class OMARTrainer(GRPOTrainer):
                 scores = score_rows(model, rows, self._own.slice(start, start + size))
             logps.append(scores.logprobs)
             entropies.append(scores.entropies)
-        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+        scored = torch.cat(logps)
+        self._scored = scored.detach()
+        return scored, torch.cat(entropies) if compute_entropy else None, None
 
     # --- advantages -------------------------------------------------------
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         args = self.args
-        self._critic_means = []
         steps = args.steps_per_generation * self.num_iterations
         # The condition under which TRL asks for the old policy's logprobs first.
         asks_for_old = args.gradient_accumulation_steps % steps != 0 or (
@@ -281,49 +310,63 @@ class OMARTrainer(GRPOTrainer):
         self._sampled_as_old = asks_for_old and args.old_logprobs == "sampled"
         self.beta = self._kl_coefficient
         try:
-            batch = super()._generate_and_score_completions(inputs)
+            with warnings.catch_warnings():
+                # TRL 1.16 asks for it by a name that transformers 5.23 deprecates.
+                warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
+                batch = super()._generate_and_score_completions(inputs)
         finally:
             self.beta = self._loss_beta
-        for name in GROUP_METRICS:
-            self._metrics["train"].pop(name, None)
+        for name in [name for name in self._metrics["train"] if is_group_metric(name)]:
+            del self._metrics["train"][name]
         assert self._round is not None and self._tensors is not None  # set by the rollout
         started = time.perf_counter()
-        values = self._read_values(batch)
-        targets = self._targets(values, self._token_rewards(batch))
         mask = self._tensors.own.mask
-        if self._critic is not None:
+        values = None if self._critic is None else self._read_values(self._critic, batch)
+        targets = self._targets(values, self._token_rewards(batch))
+        if values is not None:
+            batch |= {"values": values.before, "returns": targets.returns}
             self._record(
                 {
                     "critic/explained_variance": Mean(
-                        explained_variance(values.values, targets.returns, mask), 1
+                        explained_variance(values.before, targets.returns, mask), 1
                     ),
-                    "critic/value": masked_mean(values.values, mask),
+                    "critic/value": masked_mean(values.before, mask),
                     "critic/return": masked_mean(targets.returns, mask),
                     "time/values": Mean(time.perf_counter() - started, 1),
                 }
             )
         advantages = targets.advantages
         if args.whiten:
-            advantages = self._whiten(advantages, mask)
+            sums = self.accelerator.reduce(whitening(advantages, mask), reduction="sum")
+            advantages = apply_whitening(advantages, mask, sums)
         return batch | {
             "advantages": advantages,
-            "returns": targets.returns,
-            "values": values.values,
             "turn_index": self._tensors.turn_index,
             "choice": self._tensors.own.choice,
         }
 
-    def _read_values(self, batch: dict[str, Any]) -> ValueEstimates:
-        tensors = self._tensors
-        assert tensors is not None
-        count, width = tensors.turn_index.shape
-        if self._critic is None:
-            zeros = tensors.logprobs.new_zeros(count, width)
-            return ValueEstimates(zeros, zeros[:, 0] if width else zeros.sum(1))
-        parts = []
-        for start in range(0, count, self.args.per_device_train_batch_size):
-            part = slice(start, start + self.args.per_device_train_batch_size)
-            parts.append(self._critic.values(_aligned_part(batch, part), width))
+    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
+        plays = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is plays:
+            return inputs
+        # Rows of like lengths share a batch; which minibatch a row is in stays random.
+        size = self.args.gradient_accumulation_steps
+        batches = self._buffered_inputs
+        self._buffered_inputs = [
+            batch
+            for start in range(0, len(batches), size)
+            for batch in sort_by_length(batches[start : start + size])
+        ]
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _read_values(self, critic: CriticLearner, batch: dict[str, Any]) -> ValueEstimates:
+        count, width = batch["completion_ids"].shape
+        size = self.args.per_device_train_batch_size
+        parts = [
+            critic.values(_aligned_part(batch, slice(start, start + size)), width)
+            for start in range(0, count, size)
+        ]
         return ValueEstimates(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _token_rewards(self, batch: dict[str, Any]) -> Tensor | None:
@@ -335,61 +378,17 @@ class OMARTrainer(GRPOTrainer):
         self._record({"policy/kl": masked_mean(log_ratio, self._tensors.own.mask)})
         return -self._kl_coefficient * log_ratio
 
-    def _targets(self, values: ValueEstimates, token_rewards: Tensor | None) -> _Targets:
-        args, tensors, played = self.args, self._tensors, self._round
-        assert tensors is not None and played is not None
-        if args.advantage == "rae":
-            return self._role_targets()
-        bootstrap = torch.where(tensors.bootstrap, values.after_last, 0.0)
-        if args.advantage == "token_gae":
-            plain = token_gae(
-                tensors.turn_rewards,
-                values.values,
-                tensors.turn_index,
-                gamma=args.gamma_token,
-                lam=args.lam_token,
-                bootstrap=bootstrap,
-                token_rewards=token_rewards,
-            )
-            return _Targets(plain.advantages, plain.returns)
-        result = hierarchical_advantages(
-            tensors.turn_rewards,
-            values.values,
-            tensors.turn_index,
-            gamma_turn=args.gamma_turn,
-            lam_turn=args.lam_turn,
-            gamma_token=args.gamma_token,
-            lam_token=args.lam_token,
-            bootstrap=bootstrap,
-            token_rewards=token_rewards,
-            pseudo_reward=args.pseudo_reward,
-        )
-        return _Targets(result.advantages, result.returns)
-
-    def _role_targets(self) -> _Targets:
+    def _targets(self, values: ValueEstimates | None, token_rewards: Tensor | None) -> Targets:
         tensors, played = self._tensors, self._round
         assert tensors is not None and played is not None
-        mask = tensors.own.mask
+        if values is not None:
+            return critic_targets(self.args, tensors, values, token_rewards)
         # Every process reads all rows, so that the running means stay equal.
         earned = gather_object([(row.role, row.episode_return) for row in played.rows])
-        present = [i for i, (role, _) in enumerate(earned) if role]
-        rewards = torch.tensor([earned[i][1] for i in present], dtype=torch.float32)
-        known = self._role_baseline.advantages(rewards, [earned[i][0] for i in present])
-        every = torch.zeros(len(earned))
-        every[present] = known
         first = self.accelerator.process_index * len(played.rows)
-        local = every[first : first + len(played.rows)].to(mask.device)
-        advantages = local[:, None] * mask
-        return _Targets(advantages, torch.zeros_like(advantages))
-
-    def _whiten(self, advantages: Tensor, mask: Tensor) -> Tensor:
-        """Mean 0 and variance 1 over the own tokens of all processes; 0 elsewhere."""
-        sums = torch.stack([mask.sum(), (advantages * mask).sum(), (advantages.square() * mask).sum()])
-        count, total, squares = self.accelerator.reduce(sums.double(), reduction="sum")
-        mean = total / count.clamp(min=1.0)
-        deviation = (squares / count.clamp(min=1.0) - mean.square()).clamp(min=0.0).sqrt()
-        self._metrics["train"]["policy/advantage_std"].append(float(deviation))
-        return ((advantages - mean.float()) / (deviation.float() + 1e-8)) * mask
+        per_row = role_advantages(self._role_baseline, earned)[first : first + len(played.rows)]
+        advantages = per_row.to(tensors.own.mask.device)[:, None] * tensors.own.mask
+        return Targets(advantages, torch.zeros_like(advantages))
 
     # --- learning ---------------------------------------------------------
 
@@ -398,13 +397,34 @@ class OMARTrainer(GRPOTrainer):
         mask = inputs["turn_index"] >= 0
         self._own = OwnTokens(mask, inputs["choice"], self._own.allowed)
         loss = super()._compute_loss(model, inputs)
+        self._window.append(self._drift(inputs, mask))
         if self._critic is not None:
-            self._learn_values(self._critic, inputs, mask)
-            if self.state.global_step < self.args.critic_only_iterations * self.args.steps_per_iteration:
-                return 0.0 * loss
+            self._window.append(self._learn_values(self._critic, inputs, mask))
+            if self.state.global_step < self._policy_starts_at:
+                loss = 0.0 * loss
+        if self.accelerator.sync_gradients:
+            means = add_means(self._window)
+            self._window = []
+            if self._critic is not None:
+                means["critic/grad_norm"] = Mean(self._critic.step(), 1)
+            self._record(means)
         return loss
 
-    def _learn_values(self, critic: CriticLearner, inputs: dict[str, Any], mask: Tensor) -> None:
+    @torch.no_grad()
+    def _drift(self, inputs: dict[str, Any], mask: Tensor) -> dict[str, Mean]:
+        """How far the policy has moved from the one that sampled the rows."""
+        assert self._scored is not None
+        log_ratio = (self._scored - inputs["sampling_per_token_logps"]) * mask
+        # Schulman's estimator: never negative, and of low variance.
+        means = {"policy/approx_kl": masked_mean(log_ratio.exp() - 1.0 - log_ratio, mask)}
+        if self.state.global_step % self.args.steps_per_iteration == 0:
+            # Nothing was learned since: any gap is between generator and trainer.
+            means["policy/logprob_gap"] = masked_mean(log_ratio.abs(), mask)
+        return means
+
+    def _learn_values(
+        self, critic: CriticLearner, inputs: dict[str, Any], mask: Tensor
+    ) -> dict[str, Mean]:
         # As in TRL's dapo loss: the own tokens of one accumulation window.
         share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
         normalizer = inputs["num_items_in_batch"] * share / self.accelerator.num_processes
@@ -416,24 +436,15 @@ class OMARTrainer(GRPOTrainer):
             normalizer.clamp(min=1.0),
         )
         count = float(mask.sum())
-        self._critic_means.append(
-            {"critic/value_loss": Mean(float(loss), count), "critic/clip_ratio": Mean(float(held), count)}
-        )
-        if self.accelerator.sync_gradients:
-            norm = critic.step()
-            self._record(
-                {
-                    name: Mean(*map(sum, zip(*(part[name] for part in self._critic_means), strict=True)))
-                    for name in self._critic_means[0]
-                }
-                | {"critic/grad_norm": Mean(norm, 1)}
-            )
-            self._critic_means = []
+        return {
+            "critic/value_loss": Mean(float(loss), count),
+            "critic/clip_ratio": Mean(float(held), count),
+        }
 
     def _record(self, means: dict[str, Mean]) -> None:
-        merged = merge_means(gather_object([means]))
-        for name, value in merged.items():
-            self._metrics["train"][name].append(value)
+        for name, mean in add_means(gather_object([means])).items():
+            if mean.count:
+                self._metrics["train"][name].append(mean.value)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "train_runtime" not in logs:
@@ -475,7 +486,7 @@ def _roll_out(prompts: list[str], trainer: OMARTrainer) -> dict[str, list[Any]]:
     return trainer._roll_out(prompts)
 
 
-def _episode_return(
+def _total_reward(
     prompts: list[Any], completions: list[Any], episode_return: list[float], **_: Any
 ) -> list[float]:
     """TRL wants a reward function; the real rewards reach the advantages per turn."""

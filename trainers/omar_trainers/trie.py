@@ -26,7 +26,6 @@ class ChoiceTrie:
                 following.setdefault(label[:position], set()).add(token)
         self._complete = labels
         self._following = {prefix: tuple(sorted(ids)) for prefix, ids in following.items()}
-        self.longest = max(len(label) for label in choices)
 
     def allowed(self, prefix: tuple[int, ...], end_token_id: int) -> tuple[int, ...]:
         """Token ids that may follow ``prefix``, ascending; the end token after a label.

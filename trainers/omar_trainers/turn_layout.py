@@ -1,8 +1,9 @@
-"""Where the turns of a row of tokens begin, end and are silent.
+"""A row's own tokens side by side, and where its turns end among them.
 
 What every advantage estimator needs before its first formula: the arguments
-checked, the defaults filled in, and for each token its turn, the own token
-after it, and for each turn its last token.
+checked, the defaults filled in, and the tokens that are not the model's taken
+out. Among those that are left the next token is the next index, and nothing that
+stands in a prompt or in padding can reach a result.
 """
 
 from __future__ import annotations
@@ -19,35 +20,36 @@ INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 class TurnLayout(NamedTuple):
-    """B rows of T tokens and K turns, none of it with a gradient.
+    """B rows of at most L own tokens, packed to the left, and K turns.
 
-    The token T stands for "no such token", the turn K for "no such turn"; both
-    read 0 with :func:`take`. Floats have the dtype of ``values``.
+    The index L stands for "no such token", the turn K for "no such turn"; both
+    read 0 with :func:`take`. Floats have the dtype of the caller's ``values``.
 
     Attributes:
         turn_rewards: (B, K).
-        values: (B, T), 0 where ``exists`` is false.
-        token_rewards: (B, T) or ``None``; anything at masked tokens.
         num_turns: (B, 1), int64.
         bootstrap: (B, 1), the value after each row's last turn.
-        turn: (B, T), int64, the token's turn; K at masked tokens.
-        exists: (B, T), bool, an own token of a turn below ``num_turns``.
-        keep: (B, T), bool, ``exists`` and the turn is not dropped.
-        is_end: (B, T), bool, the last token of its turn.
-        next_own: (B, T), int64, where the row's next own token stands.
+        slot: (B, T), int64, where a token of the caller's stands in the packed row;
+            L if it is masked. :func:`take` with it undoes the packing.
+        values: (B, L), 0 where ``exists`` is false.
+        token_rewards: (B, L) or ``None``.
+        turn: (B, L), int64, the token's turn; K past the row's end.
+        exists: (B, L), bool, the token's turn is below ``num_turns``.
+        keep: (B, L), bool, ``exists`` and the turn is not dropped.
+        is_end: (B, L), bool, the last token of its turn.
         turn_end: (B, K), int64, e_k; for a silent turn the e_k before it.
     """
 
     turn_rewards: Tensor
-    values: Tensor
-    token_rewards: Tensor | None
     num_turns: Tensor
     bootstrap: Tensor
+    slot: Tensor
+    values: Tensor
+    token_rewards: Tensor | None
     turn: Tensor
     exists: Tensor
     keep: Tensor
     is_end: Tensor
-    next_own: Tensor
     turn_end: Tensor
 
 
@@ -79,46 +81,52 @@ def lay_out_turns(
         check_tensor("bootstrap", bootstrap, (batch,), FLOATS, device)
     if token_rewards is not None:
         check_tensor("token_rewards", token_rewards, (batch, tokens), FLOATS, device)
-        token_rewards = token_rewards.to(dtype)
     if keep_turn is not None:
         check_tensor("keep_turn", keep_turn, (batch, turns), (torch.bool,), device)
 
     turn_index = turn_index.long()
     own = turn_index >= 0  # (B, T)
-    turn = torch.where(own, turn_index, turns)
-    position = torch.arange(tokens, device=device).expand(batch, tokens)
-    # One entry more than there are tokens, so that a row of none is no special case.
-    here_or_later = pad(torch.where(own, position, tokens), (0, 1), value=tokens)
-    next_own = here_or_later.flip(1).cummin(1).values.flip(1)[:, 1:]
-    next_turn = pad(turn, (0, 1), value=turns).gather(1, next_own)
-    if num_turns is None:
-        num_turns = pad(turn_index, (0, 1), value=-1).amax(1) + 1
-    num_turns = num_turns.long().unsqueeze(1)
-    _check_indices(
-        out_of_range=(turn_index < -1) | (turn_index >= turns),
-        falling=own & (next_turn < turn),
-        bad_count=(num_turns < 0) | (num_turns > turns),
-        turns=turns,
+    count = own.cumsum(1)
+    with_mask = pad(turn_index, (0, 1), value=-1)  # a row of no tokens has no maximum
+    largest, smallest = with_mask.amax(1), with_mask.amin(1)
+    num_turns = (largest + 1 if num_turns is None else num_turns.long()).unsqueeze(1)
+    _refuse(
+        (smallest < -1) | (largest >= turns),
+        f"turn_index has entries outside -1..{turns - 1}; -1 masks a token",
+    )
+    _refuse(
+        ((num_turns < 0) | (num_turns > turns)).squeeze(1),
+        f"num_turns lies outside 0..{turns}, the turns that turn_rewards has",
     )
 
-    is_end = own & (next_turn != turn)
-    # Tokens that end no turn write to the last column, which is cut off.
-    turn_end = position.new_full((batch, turns + 1), -1)
-    turn_end.scatter_(1, torch.where(is_end, turn, turns), position)
-    turn_end = turn_end[:, :turns].cummax(1).values
-    exists = own & (turn < num_turns)
+    length = int(count.max()) if count.numel() else 0
+    slot = torch.where(own, count - 1, length)
+
+    def pack(tokens: Tensor, fill: int) -> Tensor:
+        packed = tokens.new_full((batch, length + 1), fill)
+        return packed.scatter_(1, slot, tokens)[:, :length]  # masked ones are cut off
+
+    turn = pack(turn_index, turns)  # (B, L)
+    next_turn = pad(turn, (0, 1), value=turns)[:, 1:]
+    _refuse(
+        (next_turn < turn).any(1),
+        "turn_index falls along the row's own tokens; turns must come in order",
+    )
+    number = torch.arange(turns, device=device).repeat(batch, 1)
+    turn_end = torch.searchsorted(turn.contiguous(), number, right=True) - 1
+    exists = turn < num_turns
     return TurnLayout(
         turn_rewards=turn_rewards.to(dtype),
-        values=values.masked_fill(~exists, 0.0),
-        token_rewards=token_rewards,
         num_turns=num_turns,
         bootstrap=(values.new_zeros(batch) if bootstrap is None else bootstrap.to(dtype))[:, None],
+        slot=slot,
+        values=torch.where(exists, pack(values, 0), 0.0),
+        token_rewards=None if token_rewards is None else pack(token_rewards.to(dtype), 0),
         turn=turn,
         exists=exists,
         keep=exists if keep_turn is None else exists & take(keep_turn, turn),
-        is_end=is_end,
-        next_own=next_own,
-        turn_end=torch.where(turn_end < 0, tokens, turn_end),
+        is_end=turn != next_turn,
+        turn_end=torch.where(turn_end < 0, length, turn_end),
     )
 
 
@@ -160,15 +168,7 @@ def check_tensor(
         raise ValueError(f"{name} is on {tensor.device}; move it to {device}, where values are")
 
 
-def _check_indices(*, out_of_range: Tensor, falling: Tensor, bad_count: Tensor, turns: int) -> None:
-    """Each flag is (B, any). One transfer from the device decides for all three."""
-    messages = (
-        (out_of_range, f"turn_index has entries outside -1..{turns - 1}; -1 masks a token"),
-        (falling, "turn_index falls along the row's own tokens; turns must come in order"),
-        (bad_count, f"num_turns lies outside 0..{turns}, the turns that turn_rewards has"),
-    )
-    failed = torch.stack([flags.any() for flags, _ in messages]).tolist()
-    for (flags, message), failure in zip(messages, failed, strict=True):
-        if failure:
-            row = int(flags.any(1).nonzero()[0])
-            raise ValueError(f"row {row}: {message}")
+def _refuse(bad: Tensor, message: str) -> None:
+    """Raise ``ValueError`` that names the first row for which ``bad``, (B,), is true."""
+    if bool(bad.any()):
+        raise ValueError(f"row {int(bad.nonzero()[0])}: {message}")

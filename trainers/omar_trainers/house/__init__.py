@@ -1,0 +1,5 @@
+"""The house model: a tiny language model of this project's own, built in a minute."""
+
+from omar_trainers.house.directory import house_directory
+
+__all__ = ["house_directory"]

@@ -1,12 +1,17 @@
 """The house model: a stock Llama of about 0.3 M parameters that copies well.
 
 A model this small learns to name a player it has just read about only if
-copying is easy. Two heads of the first layer therefore start out looking at
-the previous token and at the one before it, so that later layers can ask "what
-stood after this word?". This is nothing but an initial value: constant query
-and key biases, turned by the rotary embedding, whose score peaks at one
-distance. All weights remain trainable, and any library that loads Llama loads
-the model.
+copying is easy, and two things make it easy from the start:
+
+- two heads of the first layer look at the previous token and at the one before
+  it, so that later layers can ask what stood before a word. Constant query and
+  key biases, turned by the rotary embedding, give scores that peak there;
+- all other heads copy: their output projection is the transpose of their value
+  projection, so that, with tied embeddings, attending to a word raises its
+  chance of being said.
+
+Both are nothing but initial values. All weights remain trainable, and any
+library that loads Llama loads the model.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ def house_config(
     pad_token_id: int,
     end_token_id: int,
     hidden_size: int = 96,
-    num_layers: int = 3,
+    num_layers: int = 2,
     max_context: int = 512,
 ) -> LlamaConfig:
     """Configuration of a house model.
@@ -49,7 +54,7 @@ def house_config(
         tie_word_embeddings=True,
         max_position_embeddings=max_context,
         rope_parameters={"rope_type": "default", "rope_theta": 100.0},
-        initializer_range=0.05,
+        initializer_range=0.1,
         pad_token_id=pad_token_id,
         bos_token_id=None,
         eos_token_id=end_token_id,
@@ -62,6 +67,7 @@ def new_house_model(config: LlamaConfig, *, seed: int) -> LlamaForCausalLM:
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
     _look_back(model)
+    _copy(model)
     return model.eval()
 
 
@@ -89,3 +95,16 @@ def _look_back(model: LlamaForCausalLM) -> None:
             attention.q_proj.bias[rows] = weight * torch.cat(
                 [torch.cos(distance * angles), -torch.sin(distance * angles)]
             )
+
+
+def _copy(model: LlamaForCausalLM) -> None:
+    """Make the heads that do not look back write what they read, as far as a head can."""
+    for number, layer in enumerate(model.model.layers):
+        attention = layer.self_attn
+        dim, groups = attention.head_dim, attention.num_key_value_groups
+        first = len(PREVIOUS_TOKEN_DISTANCES) if number == 0 else 0
+        with torch.no_grad():
+            for head in range(first, model.config.num_attention_heads):
+                read = slice(head // groups * dim, (head // groups + 1) * dim)
+                write = slice(head * dim, (head + 1) * dim)
+                attention.o_proj.weight[:, write] = attention.v_proj.weight[read].T

@@ -1,0 +1,161 @@
+"""Games and policies by the names that the command line gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omar_envs.conversation import ConversationEnv
+from omar_envs.errors import ConfigError
+from omar_envs.policy import Policy, RandomPolicy, ScriptedPolicy
+from omar_envs.rollout import ENVS, make
+
+GAME_FILE = "game.json"
+"""Beside a model's weights: the game it was trained on, ``{"env": …, "config": {…}}``."""
+
+_PLAIN = ("random", "scripted", "human")
+
+
+class Game(NamedTuple):
+    """Which environment to play, and its arguments."""
+
+    env: str
+    settings: dict[str, Any]
+
+    def make(self) -> ConversationEnv:
+        """Make the environment.
+
+        Raises:
+            ConfigError: as :func:`omar_envs.rollout.make`.
+        """
+        return make(self.env, self.settings)
+
+
+def game_for(policies: Sequence[str], env: str | None, settings: dict[str, Any]) -> Game:
+    """The game to play: ``settings`` on top of what the models were trained on.
+
+    Args:
+        policies: names of the policies that play.
+        env: name of the environment, ``werewolf`` or ``werewolf_v0``; then nothing
+            is taken from the models. ``None`` for their game, or Werewolf.
+        settings: arguments of the environment.
+
+    Raises:
+        ConfigError: a policy is unknown, or two models know different games.
+    """
+    directories = [_model_directory(name) for name in policies if name not in _PLAIN]
+    if env is not None:
+        return Game(env if env in ENVS else f"{env}_v0", settings)
+    games = [game for game in map(_trained_on, directories) if game is not None]
+    if any(game != games[0] for game in games):
+        raise ConfigError(
+            f"{' and '.join(policies)} were trained on different games: "
+            "say which one to play, with --env and --set"
+        )
+    base = games[0] if games else Game("werewolf_v0", {})
+    return Game(base.env, base.settings | settings)
+
+
+def policy_by_name(name: str, seed: int, game: Game) -> Policy:
+    """``random``, ``scripted``, ``house`` or the directory of a model.
+
+    Args:
+        name: as above.
+        seed: of the policy's own generator.
+        game: what it will play; scripted bots speak in its style.
+
+    Raises:
+        ConfigError: there is no such policy, it cannot be loaded, or its
+            libraries are not installed.
+    """
+    match name:
+        case "random":
+            return RandomPolicy(seed)
+        case "scripted":
+            return ScriptedPolicy(seed, brief=game.settings.get("prompt_style") == "terse")
+        case "human":
+            raise ConfigError("a person can only play in one seat of `omar-envs play`")
+    directory = _model_directory(name)
+    with training_libraries():
+        from omar_trainers.model_policy import ModelPolicy
+    try:
+        loaded: Policy = ModelPolicy.from_pretrained(directory, seed=seed, name=name)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{directory} holds no model that can play: {error}") from None
+    return loaded
+
+
+def parse_settings(items: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` words to arguments; a value is JSON, or text if it is not.
+
+    Raises:
+        ConfigError: a word has no key or no equals sign.
+    """
+    settings: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set takes key=value: got {item!r}")
+        try:
+            settings[key] = json.loads(text)
+        except ValueError:
+            settings[key] = text
+    return settings
+
+
+@contextmanager
+def training_libraries() -> Iterator[None]:
+    """Around an import of the trainer: says which extra brings what is missing.
+
+    Raises:
+        ConfigError: in place of ``ModuleNotFoundError``.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("omar_"):
+            raise
+        raise ConfigError(
+            f"this needs the library {error.name!r}: pip install 'omar-envs[train]'"
+        ) from None
+
+
+def _model_directory(policy: str) -> Path:
+    if policy == "house":
+        return _house_directory()
+    path = Path(policy)
+    if not path.is_dir():
+        raise ConfigError(
+            f"unknown policy {policy!r}: it is none of {', '.join(_PLAIN)} and house, "
+            "and no folder with a model"
+        )
+    if not (path / "config.json").is_file():
+        raise ConfigError(f"{path} holds no model: there is no config.json in it")
+    return path
+
+
+def _house_directory() -> Path:
+    try:
+        with training_libraries():
+            from omar_trainers.house import house_directory
+
+            return Path(house_directory())
+    except OSError as error:
+        raise ConfigError(f"the house model cannot be built here: {error}") from None
+
+
+def _trained_on(directory: Path) -> Game | None:
+    file = directory / GAME_FILE
+    if not file.is_file():
+        return None
+    try:
+        told = json.loads(file.read_text("utf-8"))
+        return Game(str(told["env"]), dict(told["config"]))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"{file} does not say which game the model was trained on ({error}): "
+            "say it with --env and --set"
+        ) from None

@@ -1,0 +1,363 @@
+"""The command ``omar-envs``: play, roll out, compare, replay, train.
+
+What its user got wrong is one line on standard error and exit code 2, never a
+traceback. Only the commands that need a model import the trainer, when they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from omar_envs import __version__
+from omar_envs.arena import compare, total_games
+from omar_envs.by_name import Game, game_for, parse_settings, policy_by_name, training_libraries
+from omar_envs.errors import ConfigError, OmarError
+from omar_envs.policy import HumanPolicy
+from omar_envs.replay import write_replay
+from omar_envs.rollout import ENVS, play, run
+from omar_envs.terminal import ask, counter, printable, show
+from omar_envs.transcript import read_episodes, replace_file, write_episodes
+from omar_envs.werewolf.rules import team_of
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction["_Parser"]
+
+EXIT_MISUSE = 2
+EXIT_INTERRUPTED = 130
+_DEFAULT = "default: %(default)s"
+
+POLICIES = """\
+policies:
+  random      any legal choice; says a stock phrase
+  scripted    bots that argue, lie and vote in a small grammar
+  human       you, at this terminal (only where a command says so)
+  house       the tiny model that this project trains from scripted play [train]
+  DIRECTORY   a model as transformers saves it, with its tokenizer [train]
+"""
+
+SETTINGS = """\
+settings (--set key=value, as many as you like) are the environment's arguments;
+values are read as JSON, and as plain text where they are none:
+  --set num_players=5 discussion_rounds=1 'roles={"werewolf": 1, "seer": 1}'
+  python -c 'from omar_envs import werewolf_v0; help(werewolf_v0)' lists them.
+"""
+
+
+TRAINING = """\
+A recipe is a YAML file of settings, or the name of one that comes along:
+werewolf_house_demo, werewolf_smollm2, werewolf_qwen3_4b. Any setting can be given
+as --key value, and then wins over the recipe. Often wanted:
+  --model_name_or_path MODEL   what to start from: a folder, a name on the hub
+  --output_dir DIR             where metrics, checkpoints and final/ go
+  --total_iterations N         how long
+  --games_per_iteration N      games between two updates
+  --resume_from_checkpoint last
+All settings: pydoc omar_trainers.config. Needs pip install 'omar-envs[train]'.
+On several GPUs: torchrun --nproc_per_node 8 -m omar_trainers.train --recipe NAME
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_MISUSE, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after ``omar-envs``; the process's own by default.
+
+    Returns:
+        exit code: 0, 2 if the user must change something, 130 if interrupted.
+    """
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if args.command is _train:
+        args.arguments = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    command: Callable[[argparse.Namespace], None] = args.command
+    try:
+        command(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # the shell's prompt should not follow ^C
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has left, as `head` does. Python would complain
+        # once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OmarError as error:
+        print(f"omar-envs: {printable(_one_line(str(error)))}", file=sys.stderr)
+        return EXIT_MISUSE
+    return 0
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# --- the commands -----------------------------------------------------------
+
+
+def _rollout(args: argparse.Namespace) -> None:
+    out = _new_file(args.out, args.overwrite)
+    game = _game(args, args.policy)
+    episodes = run(
+        game.make,
+        policy_by_name(args.policy, args.seed, game),
+        args.episodes,
+        args.seed,
+        batch=args.batch,
+        progress=counter("games", args.episodes),
+    )
+    write_episodes(out, episodes)
+    show(f"{len(episodes)} episodes in {out}")
+
+
+def _eval(args: argparse.Namespace) -> None:
+    out = None if args.json is None else _new_file(args.json, args.overwrite)
+    game = _game(args, args.a, args.b)
+    result = compare(
+        game.make,
+        policy_by_name(args.a, args.seed, game),
+        policy_by_name(args.b, args.seed + 1, game),
+        team_of=team_of,
+        games=args.games,
+        seed=args.seed,
+        batch=args.batch,
+        progress=counter("games", total_games(args.games)),
+    )
+    if out is not None:
+        replace_file(out, [result.to_json().encode("utf-8"), b"\n"])
+    show(result.table())
+
+
+def _play(args: argparse.Namespace) -> None:
+    out = None if args.out is None else _new_file(args.out, args.overwrite)
+    seed = secrets.randbelow(2**31) if args.seed is None else args.seed
+    game = _game(args, args.opponents)
+    env = game.make()
+    seats = env.possible_agents
+    if args.seat >= len(seats):
+        raise ConfigError(
+            f"there is no seat {args.seat}: this game has seats 0 to {len(seats) - 1}"
+        )
+    you = seats[args.seat]
+    opponents = policy_by_name(args.opponents, seed, game)
+    episode = play(env, opponents, seed, overrides={you: HumanPolicy(ask, show)})
+    # What came after your last act answers no request, so nothing has shown it yet.
+    last = env.view(you).messages[-1]
+    if last["role"] == "user":
+        show(last["content"])
+    show("\nWho was who: " + ", ".join(f"{seat.name} {seat.role}" for seat in episode.seats))
+    show(f"Your reward: {episode.total_reward(you):+.2f}. The same game again: --seed {seed}")
+    if out is not None:
+        write_episodes(out, [episode])
+
+
+def _replay(args: argparse.Namespace) -> None:
+    episodes = read_episodes(args.file)
+    out = args.file.with_suffix(".html") if args.out is None else args.out
+    write_replay(out, episodes, title=args.file.stem)
+    show(f"{len(episodes)} episodes in {out}: open it in a browser")
+
+
+def _train(args: argparse.Namespace) -> None:
+    with training_libraries():
+        from omar_trainers import train
+
+    config, model = train.parse(args.arguments)
+    train.run(config, model)
+
+
+def _game(args: argparse.Namespace, *policies: str) -> Game:
+    return game_for(policies, args.env, parse_settings(args.set))
+
+
+def _new_file(path: Path, overwrite: bool) -> Path:
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists: name another file, or add --overwrite")
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}: make it first")
+    return path
+
+
+# --- the options ------------------------------------------------------------
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="omar-envs",
+        description="Social games for language models: play, roll out, compare, replay, train.",
+        epilog="Each command explains itself: omar-envs play --help",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"omar-envs {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_play(commands)
+    _add_rollout(commands)
+    _add_replay(commands)
+    _add_eval(commands)
+    _add_train(commands)
+    return parser
+
+
+def _add_play(commands: _Commands) -> None:
+    play = _command(
+        commands,
+        "play",
+        _play,
+        "Play a seat yourself, in this terminal.",
+        "omar-envs play --seat 0 --opponents scripted",
+        POLICIES + SETTINGS,
+    )
+    play.add_argument("--seat", type=_natural, default=0, help="your seat, from 0 (default: 0)")
+    play.add_argument("--opponents", metavar="POLICY", default="scripted", help=_DEFAULT)
+    play.add_argument("--seed", type=_natural, help="of the game (default: drawn, and told)")
+    play.add_argument("--out", type=Path, metavar="FILE", help="keep the episode, as JSON lines")
+    _add_overwrite(play)
+    _add_game(play)
+
+
+def _add_rollout(commands: _Commands) -> None:
+    rollout = _command(
+        commands,
+        "rollout",
+        _rollout,
+        "Play games with one policy in every seat, and keep them.",
+        "omar-envs rollout --policy scripted --episodes 20 --out episodes.jsonl",
+        POLICIES + SETTINGS,
+    )
+    rollout.add_argument("--policy", default="scripted", help=_DEFAULT)
+    rollout.add_argument("--episodes", type=_positive, default=10, metavar="N", help=_DEFAULT)
+    rollout.add_argument("--seed", type=_natural, default=0, help=_DEFAULT)
+    rollout.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON lines")
+    _add_overwrite(rollout)
+    _add_batch(rollout)
+    _add_game(rollout)
+
+
+def _add_replay(commands: _Commands) -> None:
+    replay = _command(
+        commands,
+        "replay",
+        _replay,
+        "Turn a file of episodes into a page for the browser.",
+        "omar-envs replay episodes.jsonl -o replay.html",
+        "The page holds everything it needs; it is overwritten if it exists.\n",
+    )
+    replay.add_argument("file", type=Path, metavar="FILE", help="episodes, as JSON lines")
+    replay.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="default: FILE with the ending .html"
+    )
+
+
+def _add_eval(commands: _Commands) -> None:
+    evaluate = _command(
+        commands,
+        "eval",
+        _eval,
+        "Compare two policies: every seed is played twice, with the teams swapped.",
+        "omar-envs eval --a scripted --b random --games 200",
+        POLICIES + SETTINGS,
+    )
+    evaluate.add_argument("--a", required=True, metavar="POLICY", help="the one in question")
+    evaluate.add_argument("--b", required=True, metavar="POLICY", help="the one it is held against")
+    evaluate.add_argument(
+        "--games", type=_positive, default=200, metavar="N", help="even (default: 200)"
+    )
+    evaluate.add_argument("--seed", type=_natural, default=0, help=_DEFAULT)
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="keep the whole result")
+    _add_overwrite(evaluate)
+    _add_batch(evaluate)
+    _add_game(evaluate)
+
+
+def _add_train(commands: _Commands) -> None:
+    train = _command(
+        commands,
+        "train",
+        _train,
+        "Train one model by self-play in every seat.",
+        "omar-envs train --recipe werewolf_house_demo --output_dir runs/more \\\n"
+        "    --model_name_or_path runs/demo/final",
+        TRAINING,
+    )
+    train.usage = "omar-envs train [-h] --recipe NAME [--key VALUE ...]"
+
+
+def _command(
+    commands: _Commands,
+    name: str,
+    command: Callable[[argparse.Namespace], None],
+    summary: str,
+    example: str,
+    notes: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example:\n  {example}\n\n{notes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_game(parser: argparse.ArgumentParser) -> None:
+    known = " or ".join(name.removesuffix("_v0") for name in ENVS)
+    parser.add_argument(
+        "--env",
+        choices=sorted({*ENVS, *(name.removesuffix("_v0") for name in ENVS)}),
+        metavar="NAME",
+        help=f"{known} (default: what the models were trained on, else werewolf)",
+    )
+    _add_set(parser)
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="settings"
+    )
+
+
+def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+
+
+def _add_batch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--batch", type=_positive, default=256, metavar="N", help="games at once (default: 256)"
+    )
+
+
+def _natural(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0, of at most 18 digits: got {text[:40]!r}"
+        )
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    number = _natural(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("must be at least 1: got 0")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,298 @@
+"""The command line as its user meets it: results, help, and one line per mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from omar_envs import rollout
+from omar_envs.cli import main
+from omar_envs.transcript import read_episodes
+
+SMALL = ["--set", "num_players=5", "discussion_rounds=1"]
+COMMANDS = ["play", "rollout", "replay", "eval", "train"]
+
+Complaint = Callable[..., str]
+
+
+@pytest.fixture
+def complaint(capsys: pytest.CaptureFixture[str]) -> Complaint:
+    """Run a command that must fail; return its one line."""
+
+    def run(*words: object) -> str:
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as stop:
+            code = stop.code
+        told = capsys.readouterr()
+        assert code == 2
+        assert told.out == ""
+        assert told.err.startswith("omar-envs")
+        assert told.err.endswith("\n")
+        assert told.err.count("\n") == 1
+        return told.err
+
+    return run
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, lines: Iterator[str]) -> None:
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+
+
+# --- rollout and replay -----------------------------------------------------
+
+
+def test_rollout_writes_episodes_that_replay(tmp_path: Path) -> None:
+    out = tmp_path / "games.jsonl"
+    assert main(["rollout", "--episodes", "3", "--seed", "5", "--out", str(out), *SMALL]) == 0
+    episodes = read_episodes(out)
+    assert len(episodes) == 3
+    assert episodes[0].config["num_players"] == 5
+    assert {seat.policy for seat in episodes[0].seats} == {"scripted"}
+    assert rollout.replay(episodes[0]) == episodes[0]
+
+
+def test_rollout_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    files = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        files.append(tmp_path / name)
+        words = ["rollout", "--policy", "random", "--episodes", "4", "--seed", seed]
+        assert main([*words, "--out", str(files[-1]), *SMALL]) == 0
+    assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
+
+
+def test_settings_are_json_or_text(tmp_path: Path) -> None:
+    out = tmp_path / "games.jsonl"
+    words = ["rollout", "--env", "werewolf", "--episodes", "1", "--out", str(out)]
+    words += ["--set", 'roles={"werewolf": 2}', "num_players=8", "--set", "prompt_style=terse"]
+    assert main(words) == 0
+    (episode,) = read_episodes(out)
+    assert episode.config["num_players"] == 8
+    assert episode.config["prompt_style"] == "terse"
+    assert sum(seat.role == "werewolf" for seat in episode.seats) == 2
+
+
+def test_replay_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    games = tmp_path / "games.jsonl"
+    main(["rollout", "--episodes", "2", "--out", str(games), *SMALL])
+    assert main(["replay", str(games)]) == 0
+    assert (tmp_path / "games.html").read_text("utf-8").startswith("<!doctype html>")
+    assert "games.html" in capsys.readouterr().out
+    assert main(["replay", str(games), "-o", str(tmp_path / "other.html")]) == 0
+    assert (tmp_path / "other.html").is_file()
+
+
+# --- eval -------------------------------------------------------------------
+
+
+def test_eval_prints_a_table_and_keeps_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "result.json"
+    words = ["eval", "--a", "scripted", "--b", "random", "--games", "10", "--json", str(out)]
+    assert main([*words, *SMALL]) == 0
+    told = capsys.readouterr()
+    assert "A: scripted" in told.out
+    assert "B: random" in told.out
+    assert "control" in told.out
+    assert told.err == ""
+    assert json.loads(out.read_text("utf-8"))["games"] == 10
+
+
+# --- play -------------------------------------------------------------------
+
+
+def test_a_person_plays_a_game_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers(monkeypatch, iter(["abstain"] * 100))
+    out = tmp_path / "mine.jsonl"
+    words = ["play", "--seat", "1", "--seed", "4", "--out", str(out), *SMALL]
+    # Without kills at night and with a village that abstains, everybody can abstain.
+    assert main([*words, "first_night_kill=false", 'roles={"werewolf": 1}', "max_days=1"]) == 0
+    (episode,) = read_episodes(out)
+    assert episode.seats[1].policy == "human"
+    assert {seat.policy for seat in episode.seats} == {"human", "scripted"}
+    told = capsys.readouterr().out
+    assert "Who was who" in told
+    assert "--seed 4" in told
+    assert f"{episode.seats[1].name} {episode.seats[1].role}" in told
+
+
+def test_what_players_write_cannot_act_on_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers(monkeypatch, iter(["abstain"] * 100))
+    names = json.dumps(["A\x1b[2J", "B\u202e", "C", "D", "E"])
+    words = ["play", "--seed", "1", "--set", f"names={names}", "num_players=5", "max_days=1"]
+    code = main([*words, "first_night_kill=false", 'roles={"werewolf": 1}'])
+    told = capsys.readouterr()
+    assert code in (0, 2)  # such names may also be refused
+    assert not set(told.out + told.err) & {"\x1b", "\u202e"}
+
+
+def test_ctrl_c_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupted)
+    assert main(["play", "--seed", "1", "--set", "first_night_kill=false"]) == 130
+    assert capsys.readouterr().err.strip() == ""
+
+
+def test_end_of_input_is_one_line(monkeypatch: pytest.MonkeyPatch, complaint: Complaint) -> None:
+    def ended(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", ended)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("omar_envs.cli.show", lambda text: None)
+        said = complaint("play", "--seed", "1", "--set", "first_night_kill=false")
+    assert "input ended" in said
+
+
+# --- mistakes ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "COMMAND"),
+        (["dance"], "dance"),
+        (["rollout"], "--out"),
+        (["rollout", "--out", "x", "--frob"], "--frob"),
+        (["rollout", "--out", "x", "--episodes", "0"], "--episodes"),
+        (["rollout", "--out", "x", "--episodes", "many"], "many"),
+        (["rollout", "--out", "x", "--seed", "-1"], "--seed"),
+        (["rollout", "--out", "x", "--seed", "9" * 5000], "--seed"),
+        (["rollout", "--out", "x", "--env", "chess"], "chess"),
+        (["rollout", "--out", "x", "--set", "num_players"], "key=value"),
+        (["rollout", "--out", "x", "--set", "num_players=two"], "num_players"),
+        (["rollout", "--out", "x", "--set", "num_playrs=7"], "num_playrs"),
+        (["rollout", "--out", "x", "--policy", "nobody"], "nobody"),
+        (["rollout", "--out", "x", "--policy", "human"], "play"),
+        (["rollout", "--out", "no/such/folder/x"], "no/such/folder"),
+        (["eval", "--a", "random", "--b", "random", "--games", "3"], "even"),
+        (["eval", "--a", "random"], "--b"),
+        (["play", "--seat", "7"], "no seat 7"),
+        (["play", "--opponents", "human"], "one seat"),
+        (["replay", "nothing.jsonl"], "nothing.jsonl"),
+        (["replay", "--out", "x.html"], "FILE"),
+    ],
+)
+def test_mistakes_are_one_line(
+    words: list[str],
+    said: str,
+    complaint: Complaint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said in complaint(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_not_overwritten_unasked(tmp_path: Path, complaint: Complaint) -> None:
+    out = tmp_path / "games.jsonl"
+    out.write_text("precious")
+    assert "exists" in complaint("rollout", "--episodes", 1, "--out", out)
+    assert out.read_text() == "precious"
+    assert main(["rollout", "--episodes", "1", "--out", str(out), "--overwrite"]) == 0
+    assert len(read_episodes(out)) == 1
+
+
+def test_damaged_episodes_are_one_line(tmp_path: Path, complaint: Complaint) -> None:
+    file = tmp_path / "games.jsonl"
+    file.write_text('{"schema_version": 1}\n')
+    said = complaint("replay", file)
+    assert "line 1" in said
+    assert not (tmp_path / "games.html").exists()
+
+
+def test_a_folder_without_a_model_is_one_line(tmp_path: Path, complaint: Complaint) -> None:
+    assert "config.json" in complaint("eval", "--a", tmp_path, "--b", "random")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "game.json").write_text("[]")
+    assert "game.json" in complaint("eval", "--a", tmp_path, "--b", "random")
+    (tmp_path / "game.json").unlink()
+    assert str(tmp_path) in complaint("eval", "--a", tmp_path, "--b", "random", "--games", 2)
+
+
+def test_models_of_different_games_need_a_word(tmp_path: Path, complaint: Complaint) -> None:
+    for name, players in (("five", 5), ("six", 6)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        game = {"env": "werewolf_v0", "config": {"num_players": players}}
+        (tmp_path / name / "game.json").write_text(json.dumps(game))
+    said = complaint("eval", "--a", tmp_path / "five", "--b", tmp_path / "six")
+    assert "different games" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--recipe", "werewolf_house_demo"],
+        ["eval", "--a", "house", "--b", "random"],
+    ],
+)
+def test_missing_libraries_name_the_extra(words: list[str]) -> None:
+    code = (
+        "import sys; sys.modules['transformers'] = None\n"
+        f"from omar_envs.cli import main; sys.exit(main({words!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'omar-envs[train]'" in done.stderr
+
+
+def test_a_bug_is_not_reported_as_a_missing_library() -> None:
+    code = (
+        "import sys; sys.modules['omar_trainers'] = None\n"
+        "from omar_envs.cli import main; sys.exit(main(['train', '--recipe', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+# --- help, pipes, the installed command -------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    assert f"example:\n  omar-envs {command} " in told
+    assert max(map(len, told.splitlines())) <= 100
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    assert all(command in told for command in COMMANDS)
+
+
+@pytest.mark.e2e
+def test_installed_command_survives_a_closed_pipe() -> None:
+    command = Path(sys.executable).with_name("omar-envs")
+    started = subprocess.Popen(
+        [command, "eval", "--a", "random", "--b", "random", "--games", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert started.stdout is not None
+    started.stdout.close()
+    _, told = started.communicate(timeout=60)
+    assert started.returncode == 0
+    assert told == b""

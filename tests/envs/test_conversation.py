@@ -1,0 +1,386 @@
+"""The conversation engine, by a game that has nothing to do with Werewolf."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omar_envs.conversation import Announcement, ConversationEnv, Stage
+from omar_envs.errors import StateError
+from omar_envs.types import CHOOSE, MODERATOR, SPEAK, Request
+
+A, B, C = AGENTS = ("a", "b", "c")
+COLOURS = ("red", "blue")
+
+
+def stage(
+    phase: str, agents: Sequence[str] = AGENTS, mode: Any = "simultaneous", audience: Any = None
+) -> Stage:
+    opening = (Announcement(None, f"{phase} opens"),) if agents else ()
+    return Stage(phase, phase.title(), tuple(agents), mode, audience, opening)
+
+
+class Colours(ConversationEnv):
+    """Agents talk and pick colours in the stages that the test lays out.
+
+    After each stage everybody is paid 1 as ``game``, and ``c`` 10 more.
+    """
+
+    metadata: dict[str, Any] = {**ConversationEnv.metadata, "name": "colours_v0"}
+
+    def __init__(self, *plan: Stage, limit: bool = False, **settings: Any) -> None:
+        super().__init__(AGENTS, ("game",), **settings)
+        self.plan = plan
+        self.limit = limit
+        self.resolved: list[tuple[str, dict[str, str]]] = []
+
+    def _begin(self) -> None:
+        self.resolved = []
+        self._queue = list(self.plan)
+        self._lucky = COLOURS[int(self.np_random.integers(2))]
+
+    def _system_prompt(self, agent: str) -> str:
+        return f"You are {agent}."
+
+    def _introductions(self) -> tuple[Announcement, ...]:
+        return (Announcement(None, "hello"), Announcement((C, A), "only a and c"))
+
+    def _next_stage(self) -> Stage | None:
+        return self._queue.pop(0) if self._queue else None
+
+    def _request(self, agent: str) -> Request:
+        if self.resolved and self.resolved[-1][0] == "talk":
+            return Request(CHOOSE, "Which colour?", COLOURS)
+        return Request(SPEAK, "Speak.", max_chars=20)
+
+    def _neutral(self, agent: str, request: Request) -> str:
+        return "" if request.kind is SPEAK else COLOURS[int(self.np_random.integers(2))]
+
+    def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
+        return Announcement(None, f"picks {text}")
+
+    def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
+        self.resolved.append((stage.phase, acts))
+        for agent in AGENTS:
+            self.pay(agent, "game", 11.0 if agent == C else 1.0)
+
+    def _settle(self) -> None:
+        self.post("bye")
+        self.pay(A, "game", 100.0)
+
+    def _hit_limit(self) -> bool:
+        return self.limit
+
+    def _outcome(self) -> dict[str, Any]:
+        return {"lucky": self._lucky}
+
+    def _config(self) -> dict[str, Any]:
+        return {}
+
+    def _name(self, agent: str) -> str:
+        return agent.upper()
+
+    def _role(self, agent: str) -> str | None:
+        return None
+
+    def _alive(self, agent: str) -> bool:
+        return True
+
+    def _facts(self, agent: str) -> dict[str, Any]:
+        return {}
+
+
+def begun(*plan: Stage, seed: int = 0, **settings: Any) -> Colours:
+    env = Colours(*plan, **settings)
+    env.reset(seed=seed)
+    return env
+
+
+def lines(env: ConversationEnv, agent: str) -> list[str]:
+    """Transcript lines below the rules, without the request."""
+    return [line for line in env.observe(agent)["text"].split("\n")[2:] if line]
+
+
+TALK = stage("talk")
+RING = stage("talk", (C, A, B), "sequential")
+WHISPER = stage("talk", (A, B), audience=(B, A))
+
+
+def test_simultaneous_acts_are_held_back_until_the_stage_closes() -> None:
+    env = begun(TALK, stage("next"))
+    assert env.acting == AGENTS
+    before = {agent: env.view(agent) for agent in AGENTS}
+    env.step("one")
+    assert env.acting == (B, C)
+    assert env.agent_selection == B
+    env.step("two")
+    assert env.acting == (C,)
+    assert [env.view(agent) for agent in (C,)] == [before[C]]
+    assert not any("one" in lines(env, agent)[-1] for agent in AGENTS)
+    env.step("three")
+    for agent in AGENTS:
+        shown = [(m.sender, m.text) for m in env.view(agent).log if m.kind == "speech"]
+        assert shown == [(A, "one"), (B, "two"), (C, "three")]
+    assert env.resolved[0] == ("talk", {A: "one", B: "two", C: "three"})
+
+
+def test_sequential_acts_are_heard_at_once_in_order() -> None:
+    env = begun(RING)
+    assert env.acting == (C,)
+    assert [agent for agent in AGENTS if env.view(agent).request] == [C]
+    env.step("first")
+    assert env.acting == (A,)
+    assert lines(env, A)[-2:] == ["C: first", "Speak."]
+    env.step("second")
+    assert lines(env, B)[-3:] == ["C: first", "A: second", "Speak."]
+    env.step("third")
+    assert env.over
+    assert env.acting == ()
+
+
+def test_the_audience_hears_and_nobody_else() -> None:
+    env = begun(WHISPER, TALK)
+    env.step("psst")
+    env.step("hm")
+    assert "A: psst" in lines(env, B)
+    assert "psst" not in env.observe(C)["text"]
+    assert [m.text for m in env.view(A).log[:3]] == ["hello", "only a and c", "talk opens"]
+    assert [m.text for m in env.view(B).log[:2]] == ["hello", "talk opens"]
+    assert [m.audience for m in env.view(A).log if m.sender != MODERATOR] == [(A, B), (A, B)]
+
+
+def test_a_stage_without_agents_closes_at_once_and_is_numbered() -> None:
+    env = begun(stage("empty", ()), TALK)
+    assert env.resolved == [("empty", {})]
+    for agent in AGENTS:
+        env.step(agent)
+    assert [record.turn for record in env.episode().stages] == [0, 1]
+    assert {m.turn for m in env.episode().messages if m.kind == "speech"} == {1}
+
+
+def test_a_game_of_no_stages_is_over_at_reset() -> None:
+    env = begun()
+    assert env.over
+    assert env.acting == ()
+    assert all(env.terminations.values())
+    assert env.episode().total_reward(A) == 100.0
+    assert [m["role"] for m in env.view(A).messages] == ["system", "user"]
+
+
+def test_chat_is_what_was_shown_and_own_replies_as_generated() -> None:
+    env = begun(TALK, TALK)
+    env.step("<think>hm\n</think> one")
+    env.step("two")
+    env.step("three")
+    assert env.view(A).messages == (
+        {"role": "system", "content": "You are a."},
+        {"role": "user", "content": "* hello\n* only a and c\n* talk opens\nSpeak."},
+        {"role": "assistant", "content": "<think>hm\n</think> one"},
+        {"role": "user", "content": "B: two\nC: three\n* talk opens\nWhich colour?"},
+    )
+    assert lines(env, A)[3:] == ["A: one", "B: two", "C: three", "* talk opens", "Which colour?"]
+
+
+def test_invalid_acts_are_neutral_counted_told_to_their_agent_alone_and_paid() -> None:
+    env = begun(TALK, TALK, invalid_penalty=0.25)
+    env.step("")
+    assert env.infos[A]["invalid_actions"] == 1
+    assert env.rewards == {A: -0.25, B: 0.0, C: 0.0}
+    assert env.infos[A]["reward_components"] == {"game": 0.0, "invalid": -0.25}
+    assert lines(env, A)[-1] == "* Your reply could not be read; you say nothing."
+    env.step("two")
+    env.step("three")
+    assert env.infos[B]["invalid_actions"] == 0
+    assert "could not be read" not in env.observe(B)["text"]
+    assert "A:" not in env.observe(B)["text"]
+    env.step("green")
+    env.step("red")
+    env.step("blue")
+    turn = env.episode().turns_of(A)[1]
+    assert (turn.valid, turn.reply) == (False, "green")
+    assert turn.text in COLOURS
+    assert env.resolved[1][1][A] == turn.text
+    assert turn.error == "the reply names none of the choices"
+    assert env.episode().rewards[A]["invalid"] == -0.5
+
+
+def test_last_returns_what_was_paid_since_the_agents_own_act() -> None:
+    env = begun(stage("empty", ()), TALK, RING)
+    assert [env.last()[1]] == [1.0]  # paid before its first act
+    for agent in AGENTS:
+        env.step(agent)
+    assert env.rewards == {A: 1.0, B: 1.0, C: 11.0}
+    # C acted last, but its act is where the payment began: it is all C's since then.
+    assert env.agent_selection == C
+    assert env.last()[1] == 11.0
+    env.step("red")
+    assert env.rewards == {A: 0.0, B: 0.0, C: 0.0}
+    assert env.last()[1] == 1.0  # A's, since its act in the talk
+    env.step("red")
+    env.step("red")
+    assert env.rewards == {A: 101.0, B: 1.0, C: 11.0}
+    assert {agent: env.last()[1] for agent in [env.agent_selection]} == {A: 101.0}
+
+
+def test_turns_divide_all_that_was_paid() -> None:
+    env = begun(stage("empty", ()), TALK, RING)
+    for reply in ("x", "y", "z", "red", "red", "red"):
+        env.step(reply)
+    episode = env.episode()
+    assert [
+        [turn.reward_components["game"] for turn in episode.turns_of(agent)] for agent in AGENTS
+    ] == [[2.0, 101.0], [2.0, 1.0], [22.0, 11.0]]
+    assert [episode.total_reward(agent) for agent in AGENTS] == [103.0, 3.0, 33.0]
+
+
+def test_who_never_acts_is_paid_in_the_total_only() -> None:
+    env = begun(WHISPER)
+    env.step("x")
+    env.step("y")
+    assert env.episode().turns_of(C) == ()
+    assert env.episode().total_reward(C) == 11.0
+
+
+@pytest.mark.parametrize("limit", [False, True])
+def test_all_end_together_in_one_way(limit: bool) -> None:
+    env = begun(TALK, limit=limit)
+    for agent in AGENTS:
+        assert not any({**env.terminations, **env.truncations}.values())
+        env.step(agent)
+    assert set(env.terminations.values()) == {not limit}
+    assert set(env.truncations.values()) == {limit}
+    assert (env.episode().terminated, env.episode().truncated) == (not limit, limit)
+    rewards = dict(env.rewards)
+    for agent in AGENTS:
+        assert env.agent_selection == agent
+        assert env.last()[1] == rewards[agent]
+        env.step(None)
+    assert env.agents == []
+
+
+def test_calls_at_the_wrong_time_say_so() -> None:
+    env = Colours(TALK, render_mode="ansi")
+    assert env.acting == ()
+    assert not env.over
+    for call in (
+        env.episode,
+        env.render,
+        env.step_components,
+        lambda: env.step("x"),
+        lambda: env.observe(A),
+        lambda: env.view(A),
+        lambda: env.np_random,
+    ):
+        with pytest.raises(StateError):
+            call()
+    env.reset(seed=1)
+    with pytest.raises(StateError, match="once the game has ended"):
+        env.episode()
+    for agent in AGENTS:
+        env.step(agent)
+    for _ in AGENTS:
+        env.step(None)
+    with pytest.raises(StateError, match=r"call reset\(\)"):
+        env.step("x")
+
+
+def test_reset_in_the_middle_starts_afresh() -> None:
+    env = begun(TALK, TALK, seed=4, invalid_penalty=1.0)
+    env.step("")
+    env.reset(seed=4)
+    fresh = begun(TALK, TALK, seed=4, invalid_penalty=1.0)
+    for one in (env, fresh):
+        for reply in ("x", "", "z", "red", "?", "blue"):
+            one.step(reply)
+    assert env.episode() == fresh.episode()
+
+
+def test_reset_without_a_seed_goes_on_from_the_last_one() -> None:
+    def seeds() -> list[int]:
+        env = begun(TALK, seed=9)
+        used = [env.seed_used]
+        for _ in range(3):
+            env.reset()
+            used.append(env.seed_used)
+        return used
+
+    assert seeds() == seeds()
+    assert len(set(seeds())) == 4
+    unseeded = Colours(TALK)
+    unseeded.reset()
+    again = begun(TALK, seed=unseeded.seed_used)
+    assert unseeded.seed_used < 2**53
+    for agent in AGENTS:
+        unseeded.step("x")
+        again.step("x")
+        assert unseeded.view(agent) == again.view(agent)
+
+
+def test_rendering(capsys: pytest.CaptureFixture[str]) -> None:
+    ansi = begun(WHISPER, render_mode="ansi")
+    human = begun(WHISPER, render_mode="human")
+    for env in (ansi, human):
+        env.step("psst")
+        env.step("hm")
+    log = ansi.render()
+    assert log is not None
+    assert log.split("\n") == [
+        "* hello",
+        "(A, C only) * only a and c",
+        "* talk opens",
+        "(A, B only) A: psst",
+        "(A, B only) B: hm",
+        "* bye",
+    ]
+    assert human.render() is None
+    assert capsys.readouterr().out == log + "\n"
+    with pytest.warns(UserWarning, match="render_mode"):
+        assert begun(TALK).render() is None
+
+
+plans = st.lists(
+    st.sampled_from([TALK, RING, WHISPER, stage("pick", (B,)), stage("empty", ())]), max_size=5
+)
+replies = st.lists(st.sampled_from(["", "red", "blue", "one\ntwo", "<think>x", 3]), min_size=20)
+
+
+@given(plans, replies, st.integers(0, 9))
+def test_laws_of_any_conversation(plan: list[Stage], acts: list[Any], seed: int) -> None:
+    env = begun(*plan, seed=seed, invalid_penalty=0.5)
+    earlier = {agent: env.view(agent) for agent in AGENTS}
+    for act in acts:
+        if env.over:
+            break
+        views = {agent: env.view(agent) for agent in AGENTS}
+        for agent, view in views.items():
+            old = earlier[agent]
+            assert view.messages[: len(old.messages)] == old.messages
+            assert view.log[: len(old.log)] == old.log
+            assert (view.request is not None) == (agent in env.acting)
+            assert view.text == env.observe(agent)["text"]
+            assert [m["role"] for m in view.messages[1::2]] == ["user"] * (len(view.messages) // 2)
+            if view.request is not None:
+                assert view.messages[-1]["role"] == "user"
+                assert view.messages[-1]["content"].endswith(view.request.instruction)
+            assert env.infos[agent]["messages"] == view.log
+        assert views == {agent: env.view(agent) for agent in AGENTS}, "looking changes nothing"
+        earlier = views
+        copied = copy.deepcopy(env)
+        for one in (env, copied):
+            one.step(act)
+        assert [copied.view(agent) for agent in AGENTS] == [env.view(agent) for agent in AGENTS]
+    if env.over:
+        episode = env.episode()
+        for agent in AGENTS:
+            assert env.view(agent).log == tuple(
+                m for m in episode.messages if m.audience is None or agent in m.audience
+            )
+            turns = episode.turns_of(agent)
+            for part, total in episode.rewards[agent].items():
+                paid = [turn.reward_components[part] or 0.0 for turn in turns]
+                assert not turns or sum(paid) == total

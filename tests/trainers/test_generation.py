@@ -1,0 +1,288 @@
+"""Sampling with a cache between turns equals plain forward passes over whole rows."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+from omar_trainers.generation import GenerationRequest, TransformersGenerator
+from omar_trainers.house.model import house_config, new_house_model
+from omar_trainers.trie import ChoiceTrie
+
+END, PAD, WORDS = 3, 0, 40
+
+
+def model(seed: int = 0) -> LlamaForCausalLM:
+    config = house_config(
+        WORDS, pad_token_id=PAD, end_token_id=END, hidden_size=32, num_layers=2, max_context=256
+    )
+    return new_house_model(config, seed=seed)
+
+
+MODEL = model()
+
+
+def generator(
+    lm: LlamaForCausalLM = MODEL, seed: int = 0, **limits: int
+) -> TransformersGenerator:
+    return TransformersGenerator(
+        lm, end_token_id=END, pad_token_id=PAD, seed=seed, **{"max_context": 256, **limits}
+    )
+
+
+def full_logprobs(
+    lm: LlamaForCausalLM,
+    row: list[int],
+    start: int,
+    temperature: float,
+    allowed: list[tuple[int, ...] | None],
+) -> list[float]:
+    """Log-probabilities of row[start:] by one forward pass without cache or padding."""
+    with torch.inference_mode():
+        logits = lm(input_ids=torch.tensor([row])).logits[0, start - 1 : -1].float()
+    scores = []
+    for token, line, legal in zip(row[start:], logits / temperature, allowed, strict=True):
+        if legal is not None:
+            masked = torch.full_like(line, -math.inf)
+            masked[list(legal)] = line[list(legal)]
+            line = masked
+        scores.append(float(line.log_softmax(-1)[token]))
+    return scores
+
+
+def random_words(rng: random.Random, count: int) -> list[int]:
+    return [rng.randrange(4, WORDS) for _ in range(count)]
+
+
+CHOICES = ((5,), (6, 7), (6, 7, 8), (9, 10), (11, 12, 13))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    turns=st.integers(1, 4),
+    max_batch_tokens=st.sampled_from([1, 150, 10_000]),
+    max_prefill_tokens=st.sampled_from([1, 30, 10_000]),
+)
+def test_logprobs_equal_a_full_forward_pass(
+    seed: int, turns: int, max_batch_tokens: int, max_prefill_tokens: int
+) -> None:
+    rng = random.Random(seed)
+    sampler = generator(
+        seed=seed, max_batch_tokens=max_batch_tokens, max_prefill_tokens=max_prefill_tokens
+    )
+    rows = {key: random_words(rng, rng.randint(1, 30)) for key in range(6)}
+    for _ in range(turns):
+        asked = rng.sample(sorted(rows), rng.randint(1, len(rows)))
+        requests = [
+            GenerationRequest(
+                row=key,
+                ids=rows[key],
+                max_new_tokens=rng.randint(1, 6),
+                choices=rng.choice([None, CHOICES]),
+                temperature=rng.choice([0.7, 1.0, 1.5]),
+            )
+            for key in asked
+        ]
+        for request, result in zip(requests, sampler.generate(requests), strict=True):
+            row = [*request.ids, *result.ids]
+            expected = full_logprobs(
+                MODEL, row, len(request.ids), request.temperature, result.allowed
+            )
+            assert result.logprobs == pytest.approx(expected, abs=1e-4)
+            assert 1 <= len(result.ids) <= request.max_new_tokens
+            assert result.finished == (result.ids[-1] == END)
+            assert END not in result.ids[:-1]
+            assert all((legal is None) == (request.choices is None) for legal in result.allowed)
+            if result.finished and request.choices is not None:
+                assert tuple(result.ids[:-1]) in request.choices
+            rows[request.row] = row + random_words(rng, rng.randint(1, 12))
+
+
+def test_greedy_equals_stepwise_argmax() -> None:
+    lm = model(seed=3)
+    row = random_words(random.Random(1), 20)
+    request = GenerationRequest("row", row, 8, None, 0.0)
+    (result,) = generator(lm).generate([request])
+    expected: list[int] = []
+    with torch.inference_mode():
+        while len(expected) < 8 and END not in expected:
+            logits = lm(input_ids=torch.tensor([row + expected])).logits[0, -1]
+            expected.append(int(logits.argmax()))
+    assert result.ids == expected
+    assert result.logprobs == [0.0] * len(expected)
+
+
+def test_greedy_choice_is_the_best_allowed_one() -> None:
+    row = random_words(random.Random(2), 20)
+    choices = ((5,), (6,), (7,))
+    (result,) = generator().generate([GenerationRequest("row", row, 2, choices, 0.0)])
+    with torch.inference_mode():
+        logits = MODEL(input_ids=torch.tensor([row])).logits[0, -1]
+    assert result.ids == [5 + int(logits[5:8].argmax()), END]
+    assert result.allowed == [(5, 6, 7), (END,)]
+
+
+def test_samples_follow_the_softmax_at_the_temperature() -> None:
+    row = random_words(random.Random(4), 12)
+    count = 4000
+    requests = [GenerationRequest(i, row, 2, ((5,), (6,), (7,)), 0.5) for i in range(count)]
+    sampled = [result.ids[0] for result in generator(seed=7).generate(requests)]
+    with torch.inference_mode():
+        logits = MODEL(input_ids=torch.tensor([row])).logits[0, -1, 5:8]
+    for token, share in zip((5, 6, 7), (logits / 0.5).softmax(0).tolist(), strict=True):
+        spread = math.sqrt(share * (1 - share) / count)
+        assert sampled.count(token) / count == pytest.approx(share, abs=5 * spread)
+
+
+def test_seed_decides_and_global_generator_is_left_alone() -> None:
+    row = random_words(random.Random(5), 10)
+    requests = [GenerationRequest(i, row, 6, None, 1.0) for i in range(8)]
+    state = torch.random.get_rng_state()
+    first, again, other = (generator(seed=s).generate(requests) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_row_that_did_not_only_grow_is_read_anew() -> None:
+    rng = random.Random(6)
+    sampler = generator()
+    first = random_words(rng, 25)
+    sampler.generate([GenerationRequest("row", first, 3, None, 1.0)])
+    for changed in (random_words(rng, 40), first[:10], first):
+        (result,) = sampler.generate([GenerationRequest("row", changed, 3, None, 1.0)])
+        expected = full_logprobs(
+            MODEL, [*changed, *result.ids], len(changed), 1.0, result.allowed
+        )
+        assert result.logprobs == pytest.approx(expected, abs=1e-4)
+
+
+def test_forget_makes_new_weights_count() -> None:
+    lm = model(seed=8)
+    sampler = generator(lm)
+    row = random_words(random.Random(8), 20)
+    sampler.generate([GenerationRequest("row", row, 3, None, 1.0)])
+    with torch.no_grad():
+        for weight in lm.parameters():
+            weight.mul_(1.1)
+    sampler.forget()
+    grown = [*row, 5, 6]
+    (result,) = sampler.generate([GenerationRequest("row", grown, 3, None, 1.0)])
+    expected = full_logprobs(lm, [*grown, *result.ids], len(grown), 1.0, result.allowed)
+    assert result.logprobs == pytest.approx(expected, abs=1e-4)
+
+
+def test_tokens_in_the_cache_are_not_fed_again() -> None:
+    lm = model()
+    sampler = generator(lm)
+    fed: list[int] = []
+    lm.register_forward_pre_hook(
+        lambda _module, _args, kwargs: fed.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    row = random_words(random.Random(9), 50)
+    (result,) = sampler.generate([GenerationRequest("row", row, 2, ((5,), (6,)), 1.0)])
+    assert fed == [50]  # the forced end token takes no forward pass
+    sampler.generate([GenerationRequest("row", [*row, *result.ids, 7, 8], 2, ((5,),), 1.0)])
+    assert fed == [50]  # nor does a choice without an alternative
+    grown = [*row, *result.ids, 7, 8, 5, END, 9]
+    sampler.generate([GenerationRequest("row", grown, 2, ((5,), (6,)), 1.0)])
+    assert fed == [50, 7]
+
+
+def test_finished_rows_leave_the_batch() -> None:
+    lm = model()
+    sizes: list[int] = []
+    lm.register_forward_pre_hook(
+        lambda _module, _args, kwargs: sizes.append(kwargs["input_ids"].shape[0]),
+        with_kwargs=True,
+    )
+    sampler = generator(lm)
+    sizes.clear()
+    row = random_words(random.Random(10), 5)
+    sampler.generate(
+        [GenerationRequest(i, row, 1 + i, ((5, 6, 7, 8), (6, 5, 7, 8)), 1.0) for i in range(3)]
+        + [GenerationRequest(9, row, 3, ((5, 6), (5, 7), (5, 8)), 1.0)]
+    )
+    assert sizes == [4]  # the first reply tokens are sampled, all others forced
+    assert generator(lm).generate([]) == []
+
+
+def test_training_mode_and_attention_are_put_back() -> None:
+    lm = model().train()
+    generator(lm).generate([GenerationRequest(0, [5, 6], 2, None, 1.0)])
+    assert lm.training
+    assert lm.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_bfloat16_is_close_to_its_own_full_pass(attention: str) -> None:
+    lm = model(seed=2).to(torch.bfloat16)
+    lm.set_attn_implementation(attention)
+    sampler = generator(lm)
+    rng = random.Random(11)
+    rows = [random_words(rng, 5 + 7 * i) for i in range(4)]
+    for _ in range(2):
+        requests = [GenerationRequest(i, row, 4, None, 1.0) for i, row in enumerate(rows)]
+        for i, result in enumerate(sampler.generate(requests)):
+            row = [*rows[i], *result.ids]
+            expected = full_logprobs(lm, row, len(rows[i]), 1.0, result.allowed)
+            assert result.logprobs == pytest.approx(expected, abs=0.1)
+            rows[i] = [*row, *random_words(rng, 5)]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (GenerationRequest("r", [], 1, None, 1.0), "empty"),
+        (GenerationRequest("r", [5], 0, None, 1.0), "max_new_tokens"),
+        (GenerationRequest("r", [5], 1, None, -1.0), "temperature"),
+        (GenerationRequest("r", [5] * 250, 7, None, 1.0), "max_context"),
+        (GenerationRequest("r", [5], 1, (), 1.0), "at least one choice"),
+        (GenerationRequest("r", [5], 1, ((),), 1.0), "no tokens"),
+        (GenerationRequest("r", [5], 1, ((6,), (6,)), 1.0), "same token ids"),
+    ],
+)
+def test_impossible_requests_are_refused(request_: GenerationRequest, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        generator().generate([request_])
+
+
+def test_one_row_is_asked_for_once_per_call() -> None:
+    request = GenerationRequest("r", [5], 1, None, 1.0)
+    with pytest.raises(ValueError, match="twice"):
+        generator().generate([request, request])
+
+
+def test_sliding_windows_within_the_context_are_refused() -> None:
+    config = MistralConfig(
+        vocab_size=WORDS,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=8,
+        pad_token_id=PAD,
+        eos_token_id=END,
+    )
+    lm = MistralForCausalLM(config)
+    with pytest.raises(ValueError, match="attends to 8 tokens only"):
+        generator(lm, max_context=64)
+    assert generator(lm, max_context=8).max_context == 8
+
+
+def test_trie_allows_the_end_after_a_label_that_begins_another() -> None:
+    trie = ChoiceTrie(((5,), (5, 6), (7, 8)))
+    assert trie.allowed((), END) == (5, 7)
+    assert trie.allowed((5,), END) == (END, 6)
+    assert trie.allowed((5, 6), END) == (END,)
+    assert trie.allowed((7,), END) == (8,)
+    with pytest.raises(KeyError):
+        trie.allowed((8,), END)
