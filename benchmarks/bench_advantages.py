@@ -17,8 +17,9 @@ from statistics import median
 from typing import NamedTuple
 
 import torch
-from omar_trainers.advantages import hierarchical_advantages
 from torch import Tensor
+
+from omar_trainers.advantages import hierarchical_advantages
 
 DISCOUNTS = {"gamma_turn": 1.0, "lam_turn": 0.95, "gamma_token": 1.0, "lam_token": 0.95}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from omar_envs import rollout
+from omar_envs import ScriptedPolicy, rollout
 from omar_envs.cli import main
 from omar_envs.transcript import read_episodes
 
@@ -102,6 +102,54 @@ def test_eval_prints_a_table_and_keeps_the_result(
     assert "control" in told.out
     assert told.err == ""
     assert json.loads(out.read_text("utf-8"))["games"] == 10
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model that knows the words of its game, in which nobody talks."""
+    pytest.importorskip("transformers")
+    from omar_trainers.house.model import house_config, new_house_model
+    from omar_trainers.house.tokenizer import house_tokenizer
+
+    game = {"num_players": 5, "discussion_rounds": 0, "prompt_style": "terse"}
+    episodes = rollout.run(
+        lambda: rollout.make("werewolf_v0", game), ScriptedPolicy(1, brief=True), 10, seed=0
+    )
+    told = {word for e in episodes for m in e.messages for word in m.text.split()}
+    asked = {word for e in episodes for t in e.turns for word in t.request.instruction.split()}
+    labels = {label for e in episodes for t in e.turns for label in t.request.choices}
+    tokenizer = house_tokenizer(told | asked | labels, max_context=1024)
+    config = house_config(
+        len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        end_token_id=tokenizer.eos_token_id,
+        hidden_size=32,
+        num_layers=1,
+        max_context=1024,
+    )
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    new_house_model(config, seed=0).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "game.json").write_text(json.dumps({"env": "werewolf_v0", "config": game}))
+    return folder
+
+
+def test_a_model_plays_the_game_that_it_was_trained_on(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "games.jsonl"
+    words = ["rollout", "--policy", str(model), "--episodes", "2", "--out", str(out)]
+    assert main([*words, "--set", "max_days=2"]) == 0
+    for episode in read_episodes(out):
+        assert episode.config["prompt_style"] == "terse"
+        assert episode.config["num_players"] == 5
+        assert episode.config["max_days"] == 2
+        assert {seat.policy for seat in episode.seats} == {str(model)}
+        assert all(turn.valid for turn in episode.turns if turn.request.choices)
+
+
+def test_a_model_in_the_arena(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["eval", "--a", str(model), "--b", "scripted", "--games", "2"]
+    assert main([*words, "--set", "max_days=2"]) == 0
+    assert f"A: {model}" in capsys.readouterr().out
 
 
 # --- play -------------------------------------------------------------------

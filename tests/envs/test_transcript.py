@@ -115,6 +115,7 @@ def test_an_empty_file_holds_no_episode(tmp_path: Path) -> None:
         (raw().replace(b'"werewolf_v0"', b'"\\ud800"'), "malformed"),
         (raw().replace(b"werewolf_v0", b"caf\xe9"), "UTF-8"),
         (raw().replace(b"werewolf_v0", b"\xed\xa0\x80"), "UTF-8"),
+        (raw(extra="@").replace(b"@", b"\xff"), "UTF-8"),
         (raw(config="@").replace(b'"@"', b'{"a":' * 200_000 + b"1" + b"}" * 200_000), "deep"),
         (raw(config="@").replace(b'"@"', b'{"a":' + b"[" * 99_999 + b"]" * 99_999 + b"}"), "deep"),
         (b"[" * 200_000, "object"),

@@ -114,9 +114,7 @@ def play_fake_games(plans: Sequence[GamePlan], generator: TextGenerator) -> Play
             pay = None if plans[game].scenario.get("unscored") else float(good)
             request = Request(SPEAK, "say") if choices is None else Request(CHOOSE, "choose")
             text = " ".join(map(str, result.ids))
-            turns[game].append(
-                Turn(turn, agent, request, text, text, True, "", {"outcome": pay})
-            )
+            turns[game].append(Turn(turn, agent, request, text, text, True, "", {"outcome": pay}))
     return PlayedGames(
         [_episode(plan, seats[game], turns[game]) for game, plan in enumerate(plans)], rows
     )
@@ -134,7 +132,9 @@ def _episode(plan: GamePlan, seats: int, turns: list[Turn]) -> Episode:
         env="fake_v0",
         config=plan.scenario,
         seed=plan.seed,
-        seats=tuple(Seat(agent, agent, "even" if i % 2 == 0 else "odd") for i, agent in enumerate(agents)),
+        seats=tuple(
+            Seat(agent, agent, "even" if i % 2 == 0 else "odd") for i, agent in enumerate(agents)
+        ),
         stages=tuple(StageRecord(k, "stage", str(k)) for k in range(TURNS)),
         messages=(),
         turns=tuple(turns),

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from omar_trainers.advantages import hierarchical_advantages
-from omar_trainers.baselines import RoleBaseline, token_gae
 from torch import Tensor
 
+from omar_trainers.advantages import hierarchical_advantages
+from omar_trainers.baselines import RoleBaseline, token_gae
 from tests.trainers.reference_advantages import reference_token_gae_row
 
 F64 = torch.float64

@@ -41,10 +41,7 @@ class Position(nn.Module):
 def test_values_are_read_before_each_token(lengths: list[tuple[int, int]]) -> None:
     prompts, completions = max(p for p, _ in lengths), max(c for _, c in lengths)
     mask = torch.tensor(
-        [
-            [0] * (prompts - p) + [1] * (p + c) + [0] * (completions - c)
-            for p, c in lengths
-        ]
+        [[0] * (prompts - p) + [1] * (p + c) + [0] * (completions - c) for p, c in lengths]
     )
     rows = align_rows(torch.arange(mask.numel()).view(mask.shape), mask, completions)
     estimates = token_values(Position(), rows, completions)

@@ -28,9 +28,7 @@ def model(seed: int = 0) -> LlamaForCausalLM:
 MODEL = model()
 
 
-def generator(
-    lm: LlamaForCausalLM = MODEL, seed: int = 0, **limits: int
-) -> TransformersGenerator:
+def generator(lm: LlamaForCausalLM = MODEL, seed: int = 0, **limits: int) -> TransformersGenerator:
     return TransformersGenerator(
         lm, end_token_id=END, pad_token_id=PAD, seed=seed, **{"max_context": 256, **limits}
     )
@@ -158,9 +156,7 @@ def test_a_row_that_did_not_only_grow_is_read_anew() -> None:
     sampler.generate([GenerationRequest("row", first, 3, None, 1.0)])
     for changed in (random_words(rng, 40), first[:10], first):
         (result,) = sampler.generate([GenerationRequest("row", changed, 3, None, 1.0)])
-        expected = full_logprobs(
-            MODEL, [*changed, *result.ids], len(changed), 1.0, result.allowed
-        )
+        expected = full_logprobs(MODEL, [*changed, *result.ids], len(changed), 1.0, result.allowed)
         assert result.logprobs == pytest.approx(expected, abs=1e-4)
 
 

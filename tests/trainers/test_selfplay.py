@@ -191,9 +191,7 @@ def terse_games() -> tuple[ModelGames, TransformersGenerator]:
     words = {"Ana", "Bruno", "Clara", "Diego", "Elena", "abstain", "nobody"}
     tokenizer = house_tokenizer(words, max_context=512)
     model = new_house_model(
-        house_config(
-            len(tokenizer), pad_token_id=0, end_token_id=3, hidden_size=32, num_layers=1
-        ),
+        house_config(len(tokenizer), pad_token_id=0, end_token_id=3, hidden_size=32, num_layers=1),
         seed=0,
     )
     generator = TransformersGenerator(

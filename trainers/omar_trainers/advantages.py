@@ -41,9 +41,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from omar_trainers.turn_layout import (
-    FLOATS,
     TurnLayout,
-    check_tensor,
     check_unit_interval,
     lay_out_turns,
     take,
@@ -147,7 +145,6 @@ def hierarchical_advantages(
     source = torch.where(layout.is_end, take(turn_advantages, layout.turn), source)
     if layout.token_rewards is not None:
         source = source + layout.token_rewards
-    source = torch.where(layout.exists, source, 0.0)
     decay = torch.full_like(source, gamma_token * lam_token).masked_fill(layout.is_end, 0.0)
 
     # Returns are writeback's in both modes: in literal mode Â + V at e_k would
@@ -163,34 +160,6 @@ def hierarchical_advantages(
         returns=take(returns, layout.slot),
         turn_advantages=turn_advantages,
     )
-
-
-@torch.no_grad()
-def whiten(advantages: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:
-    """Shift and scale to mean 0 and standard deviation 1 over the unmasked tokens.
-
-    It comes last, and over this batch's tokens only: gather first to whiten
-    across processes. Leave the tokens of dropped turns out of ``mask``, or their
-    zeros are shifted like any other advantage.
-
-    Args:
-        advantages: (B, T), float32 or float64; what is masked has no effect.
-        mask: (B, T), bool, true on the tokens that count.
-        eps: added to the standard deviation (of the population, not the sample).
-
-    Returns:
-        (B, T), exactly 0 where masked; all 0 if nothing or one token is unmasked.
-
-    Raises:
-        ValueError: a wrong shape, dtype or device.
-    """
-    check_tensor("advantages", advantages, (None, None), FLOATS)
-    check_tensor("mask", mask, tuple(advantages.shape), (torch.bool,), advantages.device)
-    count = mask.sum().clamp(min=1)
-    mean = torch.where(mask, advantages, 0.0).sum() / count
-    centred = torch.where(mask, advantages - mean, 0.0)
-    deviation = (centred.square().sum() / count).sqrt()
-    return centred / (deviation + eps)
 
 
 def _turn_advantages(layout: TurnLayout, gamma: float, lam: float) -> Tensor:

@@ -10,6 +10,7 @@ follows from that and is not set by hand.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +19,9 @@ from trl import GRPOConfig
 
 from omar_envs.errors import ConfigError
 
-TOKEN_MEAN_LOSSES = ("dapo", "bnpo", "cispo")
-"""TRL losses that are a mean over unmasked tokens. The others weigh rows, and a
-row here may have no token of its own."""
+TOKEN_MEAN_LOSSES = ("dapo", "cispo")
+"""TRL losses that are a mean over the unmasked tokens of a whole step. The others
+weigh rows or batches, and either may have few tokens of their own here."""
 
 ONCE_PER_ITERATION = -1
 SAVE_EVERY = 50
@@ -338,12 +339,14 @@ class OMARConfig(GRPOConfig):
                 "top_p, top_k, min_p and repetition_penalty change what is sampled but not what is "
                 "scored: leave them at 1.0, 0, unset and 1.0, and use temperature"
             )
-        if self.use_vllm and self.vllm_importance_sampling_correction:
-            if self.old_logprobs == "sampled":
-                raise ConfigError(
-                    "old_logprobs sampled is not possible beside vLLM's importance-sampling "
-                    "correction, which compares the two: set old_logprobs to recomputed"
-                )
+        corrects = self.use_vllm and self.vllm_importance_sampling_correction
+        if corrects and self.old_logprobs == "sampled":
+            raise ConfigError(
+                "old_logprobs sampled is not possible beside vLLM's importance-sampling "
+                "correction, which compares the two: set old_logprobs to recomputed"
+            )
+        if self.use_adaptive_entropy:
+            raise ConfigError("use_adaptive_entropy is not supported: set entropy_coef")
         if self.pad_to_multiple_of not in (None, "auto", "none", "null"):
             raise ConfigError("pad_to_multiple_of is not supported: leave it unset")
         if str(self.eval_strategy) not in ("no", "IntervalStrategy.NO"):
@@ -412,8 +415,8 @@ class OMARConfig(GRPOConfig):
         accumulation = self.steps_per_generation // self.minibatches
         if self.gradient_accumulation_steps not in (1, accumulation):
             raise ConfigError(
-                f"gradient_accumulation_steps is {self.gradient_accumulation_steps}, but minibatches "
-                f"and per_device_train_batch_size make it {accumulation}: leave it out"
+                f"gradient_accumulation_steps is {self.gradient_accumulation_steps}, but "
+                f"minibatches and per_device_train_batch_size make it {accumulation}: leave it out"
             )
         self.gradient_accumulation_steps = accumulation
 
@@ -430,6 +433,4 @@ def _number(name: str, value: object) -> float:
 
 
 def _world_size() -> int:
-    import os
-
     return int(os.environ.get("WORLD_SIZE", "1"))

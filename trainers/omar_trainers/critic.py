@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import is_peft_model
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from accelerate.utils import is_peft_model
 
 from omar_envs.errors import ConfigError
 from omar_trainers.scoring import AlignedRows
@@ -80,7 +80,9 @@ def build_critic(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            critic = Critic(type(policy.base_model)(config_class(**{**fields, **(overrides or {})})))
+            critic = Critic(
+                type(policy.base_model)(config_class(**{**fields, **(overrides or {})}))
+            )
         except (StrictDataclassError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error.__cause__ or error).split())
             raise ConfigError(f"critic_overrides do not fit together: {reason}") from error
@@ -162,9 +164,7 @@ class CriticLearner:
         self._accelerator = accelerator
         self._value_clip = value_clip
         self._max_grad_norm = max_grad_norm
-        self._optimizer = torch.optim.AdamW(
-            critic.parameters(), lr=learning_rate, weight_decay=0.0
-        )
+        self._optimizer = torch.optim.AdamW(critic.parameters(), lr=learning_rate, weight_decay=0.0)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer, lambda step: min(1.0, (step + 1) / max(1, warmup_steps))
         )

@@ -31,7 +31,6 @@ METRICS_FILE = "metrics.jsonl"
 NO_WINNER = "nobody"
 
 
-
 def is_group_metric(name: str) -> bool:
     """Whether TRL logs this about groups of completions.
 
@@ -68,7 +67,9 @@ def round_means(played: SelfPlayRound) -> dict[str, Mean]:
     """Means over a round's games, seats and rows; dummy rows enter none."""
     means = episode_means(played.episodes)
     rows = [row for row in played.rows if row.turn_rewards]
-    means["row/tokens"] = Mean(sum(len(r.prompt_ids) + len(r.completion_ids) for r in rows), len(rows))
+    means["row/tokens"] = Mean(
+        sum(len(r.prompt_ids) + len(r.completion_ids) for r in rows), len(rows)
+    )
     means["row/own_tokens"] = Mean(played.own_tokens, len(rows))
     means["game/truncated_rows"] = Mean(played.truncated_rows, played.num_seats)
     means["game/unscored"] = Mean(played.unscored, played.num_seats)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from omar_envs.types import View
+from omar_envs.types import ChatMessage, View
 from omar_trainers.tokens import ChatTokenizer
 
 RowKey = tuple[int, str]
@@ -63,11 +63,22 @@ class TokenRow:
 
 @dataclass
 class _Open:
-    """A row, how many chat messages stand in it, and how its last reply ended."""
+    """A row, the chat messages that stand in it, and how its last reply ended."""
 
     row: TokenRow
-    num_messages: int = 0
+    messages: tuple[ChatMessage, ...] = ()
     finished: bool = True
+
+    def same_game(self, view: View) -> bool:
+        """Whether the view's chat begins with what stands in the row."""
+        return view.num_acts > 0 and view.messages[: len(self.messages)] == self.messages
+
+    def goes_on_in(self, view: View) -> bool:
+        """Whether the view adds to the row its reply and one user message, no more.
+
+        More is there if somebody else replied in the seat meanwhile.
+        """
+        return self.same_game(view) and len(view.messages) == len(self.messages) + 2
 
 
 class RowBook:
@@ -93,20 +104,22 @@ class RowBook:
         """The view's row with everything up to its next reply, or None if it is closed.
 
         It is closed as truncated, unchanged, if with ``max_new_tokens`` more it
-        would outgrow the context. A first act begins a new row in place of what
-        an earlier game left there.
+        would outgrow the context. A view that does not go on from the row begins a
+        new one in its place, with all earlier replies as prompt: another game in
+        the slot, or a seat in which somebody else spoke meanwhile.
         """
         key = (view.game, view.agent)
         state = self._open.get(key)
-        if state is None or view.num_acts == 0:
+        closed = state is not None and state.row.truncated and state.same_game(view)
+        if state is None or not (closed or state.goes_on_in(view)):
             state = self._open[key] = _Open(TokenRow(view.game, view.agent))
-        if not state.row.truncated:
+        if not closed:
             suffix = self._tokens.suffix(
-                view.messages, num_seen=state.num_messages, finished=state.finished
+                view.messages, num_seen=len(state.messages), finished=state.finished
             )
             if len(state.row.ids) + len(suffix) + max_new_tokens <= self._max_context:
                 state.row.read(suffix)
-                state.num_messages = len(view.messages)
+                state.messages = view.messages
                 return state.row
             state.row.truncated = True
             self.num_truncated += 1

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from accelerate.utils import is_peft_model
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import PretrainedConfig, PreTrainedModel
-from accelerate.utils import is_peft_model
 
 from omar_envs.errors import ConfigError
 
@@ -178,9 +178,7 @@ def add_scoring_head(model: PreTrainedModel, temperature: float, entropy_gradien
     target.forward = types.MethodType(forward, target)
 
 
-def score_rows(
-    model: torch.nn.Module, rows: AlignedRows, own_tokens: OwnTokens
-) -> TokenScores:
+def score_rows(model: torch.nn.Module, rows: AlignedRows, own_tokens: OwnTokens) -> TokenScores:
     """Score the own tokens of ``rows`` with a model that has the scoring head."""
     return model(input_ids=rows.ids, own_tokens=own_tokens, starts=rows.starts)
 

@@ -48,9 +48,7 @@ class RecordingPolicy:
         for view, reply in zip(views, replies, strict=True):
             ids = self._tokens.encode_reply(reply)
             if self._book.read(view, len(ids)) is not None:
-                self._book.write(
-                    view, ids, [0.0] * len(ids), [None] * len(ids), finished=True
-                )
+                self._book.write(view, ids, [0.0] * len(ids), [None] * len(ids), finished=True)
         return replies
 
     def take_rows(self) -> dict[RowKey, TokenRow]:

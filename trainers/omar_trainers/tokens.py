@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from transformers import PreTrainedTokenizerBase
 
@@ -145,7 +146,7 @@ class ChatTokenizer:
         talk = list(_TEST_CONVERSATION)
         prompts = [self._render(talk[:n]) for n in (2, 4, 6)]
         turns = []
-        for earlier, later in zip(prompts, prompts[1:], strict=False):
+        for earlier, later in pairwise(prompts):
             if not later.startswith(earlier):
                 return f"the prompt {earlier!r} is no prefix of the later {later!r}"
             turns.append(later[len(earlier) :])
@@ -196,6 +197,7 @@ def _training_template(tokenizer: PreTrainedTokenizerBase, problem: str) -> str:
     if template is None:
         raise ValueError(
             "the chat template does not only grow at the end, so earlier tokens would change: "
-            f"{problem}. Set tokenizer.chat_template to one that repeats every message unchanged"
+            f"{problem.rstrip('.')}. Set tokenizer.chat_template to one that repeats every message "
+            "unchanged"
         )
     return template

@@ -53,6 +53,7 @@ from omar_trainers.metrics import (
 from omar_trainers.scoring import (
     AlignedRows,
     OwnTokens,
+    TokenScores,
     add_scoring_head,
     align_rows,
     check_scoring_head,
@@ -69,7 +70,6 @@ from omar_trainers.selfplay import (
     plan_dataset,
     plans_of,
 )
-from omar_trainers.tokens import ChatTokenizer
 from omar_trainers.targets import (
     Targets,
     apply_whitening,
@@ -77,6 +77,7 @@ from omar_trainers.targets import (
     role_advantages,
     whitening,
 )
+from omar_trainers.tokens import ChatTokenizer
 
 GeneratorFactory = Callable[["OMARTrainer", int], TextGenerator]
 """Makes the generator that plays one iteration: (trainer, sampling seed)."""
@@ -108,9 +109,9 @@ class OMARTrainer(GRPOTrainer):
         ConfigError: settings that do not fit the model or each other.
     """
 
-    _tag_names = ["omar-envs", "trl", "self-play"]  # noqa: RUF012
+    _tag_names = ["omar-envs", "trl", "self-play"]
     _name = "OMAR"
-    _paper = {  # noqa: RUF012
+    _paper = {
         "title": "OMAR",
         "id": "2602.03109",
         "citation": "",
@@ -162,12 +163,17 @@ class OMARTrainer(GRPOTrainer):
         self._loss_beta = self.beta if args.kl_as == "loss" else 0.0
         self.beta = self._loss_beta
         self._add_scoring_heads()
+        # TRL's bonus is a mean per batch, whatever the batch's share of own tokens.
+        self._entropy_bonus_enabled = False
 
         self._critic: CriticLearner | None = None
         if args.uses_critic:
             self._critic = CriticLearner(
                 build_critic(
-                    self.model, args.critic, args.critic_overrides, seed=derive_seed(args.seed, SeedStream.CRITIC)
+                    self.model,
+                    args.critic,
+                    args.critic_overrides,
+                    seed=derive_seed(args.seed, SeedStream.CRITIC),
                 ).to(self.accelerator.device),
                 self.accelerator,
                 learning_rate=args.critic_learning_rate,
@@ -182,7 +188,7 @@ class OMARTrainer(GRPOTrainer):
         self._own: OwnTokens | None = None
         self._sampled_as_old = False
         self._iteration_start = time.perf_counter()
-        self._scored: Tensor | None = None
+        self._scores: TokenScores | None = None
         self._window: list[dict[str, Mean]] = []
         self._policy_starts_at = args.critic_only_iterations * args.steps_per_iteration
 
@@ -193,7 +199,7 @@ class OMARTrainer(GRPOTrainer):
         if self.ref_model is not None:
             models.append(self.accelerator.unwrap_model(self.ref_model))
         for model in models:
-            add_scoring_head(model, self.temperature, self._entropy_bonus_enabled)
+            add_scoring_head(model, self.temperature, self.entropy_coef != 0.0)
             if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):
                 check_scoring_head(model, self.temperature)
 
@@ -238,9 +244,7 @@ class OMARTrainer(GRPOTrainer):
         started = time.perf_counter()
         process = self.accelerator.process_index
         plans = plans_of(prompts, args.seats, process * len(prompts), self.num_generations)
-        sampling_seed = derive_seed(
-            args.seed, SeedStream.SAMPLING, self.state.global_step, process
-        )
+        sampling_seed = derive_seed(args.seed, SeedStream.SAMPLING, self.state.global_step, process)
         generator = self._make_generator(self, sampling_seed)
         generator.forget()
         played = SelfPlayRound(
@@ -286,17 +290,15 @@ class OMARTrainer(GRPOTrainer):
             self._sampled_as_old = False
             return self._tensors.logprobs, None, None
         size = batch_size or len(input_ids)
-        logps, entropies = [], []
+        parts = []
         for start in range(0, len(input_ids), size):
             part = slice(start, start + size)
             rows = align_rows(input_ids[part], attention_mask[part], logits_to_keep)
             with self.accelerator.autocast():
-                scores = score_rows(model, rows, self._own.slice(start, start + size))
-            logps.append(scores.logprobs)
-            entropies.append(scores.entropies)
-        scored = torch.cat(logps)
-        self._scored = scored.detach()
-        return scored, torch.cat(entropies) if compute_entropy else None, None
+                parts.append(score_rows(model, rows, self._own.slice(start, start + size)))
+        scores = TokenScores(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        self._scores = scores
+        return scores.logprobs, scores.entropies if compute_entropy else None, None
 
     # --- advantages -------------------------------------------------------
 
@@ -397,9 +399,16 @@ class OMARTrainer(GRPOTrainer):
         mask = inputs["turn_index"] >= 0
         self._own = OwnTokens(mask, inputs["choice"], self._own.allowed)
         loss = super()._compute_loss(model, inputs)
+        # As in TRL's dapo loss: the own tokens of one accumulation window.
+        share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
+        normalizer = inputs["num_items_in_batch"] * share / self.accelerator.num_processes
+        normalizer = normalizer.clamp(min=1.0)
+        assert self._scores is not None  # scored in the line before
+        if self.entropy_coef:
+            loss = loss - self.entropy_coef * self._scores.entropies.sum() / normalizer
         self._window.append(self._drift(inputs, mask))
         if self._critic is not None:
-            self._window.append(self._learn_values(self._critic, inputs, mask))
+            self._window.append(self._learn_values(self._critic, inputs, mask, normalizer))
             if self.state.global_step < self._policy_starts_at:
                 loss = 0.0 * loss
         if self.accelerator.sync_gradients:
@@ -413,8 +422,8 @@ class OMARTrainer(GRPOTrainer):
     @torch.no_grad()
     def _drift(self, inputs: dict[str, Any], mask: Tensor) -> dict[str, Mean]:
         """How far the policy has moved from the one that sampled the rows."""
-        assert self._scored is not None
-        log_ratio = (self._scored - inputs["sampling_per_token_logps"]) * mask
+        assert self._scores is not None
+        log_ratio = (self._scores.logprobs - inputs["sampling_per_token_logps"]) * mask
         # Schulman's estimator: never negative, and of low variance.
         means = {"policy/approx_kl": masked_mean(log_ratio.exp() - 1.0 - log_ratio, mask)}
         if self.state.global_step % self.args.steps_per_iteration == 0:
@@ -423,17 +432,14 @@ class OMARTrainer(GRPOTrainer):
         return means
 
     def _learn_values(
-        self, critic: CriticLearner, inputs: dict[str, Any], mask: Tensor
+        self, critic: CriticLearner, inputs: dict[str, Any], mask: Tensor, normalizer: Tensor
     ) -> dict[str, Mean]:
-        # As in TRL's dapo loss: the own tokens of one accumulation window.
-        share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
-        normalizer = inputs["num_items_in_batch"] * share / self.accelerator.num_processes
         loss, held = critic.accumulate(
             _aligned_part(inputs, slice(None)),
             inputs["values"],
             inputs["returns"],
             mask,
-            normalizer.clamp(min=1.0),
+            normalizer,
         )
         count = float(mask.sum())
         return {
@@ -463,9 +469,7 @@ class OMARTrainer(GRPOTrainer):
         state: dict[str, Any] = {"role_baseline": self._role_baseline.state_dict()}
         if self._critic is not None:
             state["critic"] = self._critic.state_dict()
-        torch.save(
-            state, folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}" / STATE_FILE
-        )
+        torch.save(state, folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}" / STATE_FILE)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -473,12 +477,16 @@ class OMARTrainer(GRPOTrainer):
             return
         path = os.path.join(checkpoint, STATE_FILE)
         if not os.path.isfile(path):
-            raise ConfigError(f"{checkpoint} has no {STATE_FILE}: it is no checkpoint of OMARTrainer")
+            raise ConfigError(
+                f"{checkpoint} has no {STATE_FILE}: it is no checkpoint of OMARTrainer"
+            )
         state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
         self._role_baseline.load_state_dict(state["role_baseline"])
         if self._critic is not None:
             if "critic" not in state:
-                raise ConfigError(f"{checkpoint} was trained without a critic: set advantage to rae")
+                raise ConfigError(
+                    f"{checkpoint} was trained without a critic: set advantage to rae"
+                )
             self._critic.load_state_dict(state["critic"])
 
 

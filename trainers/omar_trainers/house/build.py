@@ -127,7 +127,7 @@ def house_words() -> set[str]:
     for settings in WORD_GAMES:
         for policy in (ScriptedPolicy(0, noise=0.2, brief=True), RandomPolicy(0)):
             listener = _Listener(policy)
-            run(_maker(settings), listener, 60, seed=0, batch=60)
+            run(_maker(settings), listener, 8, seed=0, batch=8)
             words |= listener.words
     return words
 
@@ -269,8 +269,10 @@ class _Listener:
 
     def act(self, views: Sequence[View]) -> list[str]:
         replies = list(self._policy.act(views))
-        for text in (m["content"] for view in views for m in view.messages):
-            self.words.update(text.split())
+        for view in views:
+            # Whatever stood before these has been noted at an earlier act.
+            for message in (view.messages[0], view.messages[-1]):
+                self.words.update(message["content"].split())
         for reply in replies:
             self.words.update(reply.split())
         return replies

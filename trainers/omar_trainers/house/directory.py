@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import sys
 import tempfile
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 CACHE_VARIABLE = "OMAR_ENVS_CACHE"
@@ -63,5 +62,7 @@ def house_directory(seed: int = 0, *, progress: bool = True) -> Path:
 def _fingerprint() -> str:
     digest = hashlib.sha256()
     for name in _SOURCES:
-        digest.update(inspect.getsource(import_module(name)).encode())
+        spec = find_spec(name)
+        assert spec is not None and spec.origin is not None
+        digest.update(Path(spec.origin).read_bytes())
     return digest.hexdigest()[:12]

@@ -14,9 +14,9 @@ PAD, UNKNOWN, ACT, END = SPECIAL = ("<pad>", "<unk>", "<act>", "<end>")
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
-    "{% if message['role'] == 'user' %}\n{{ message['content'] }} " + ACT + "{% "
-    "elif message['role'] == 'assistant' %} {{ message['content'] }} " + END + "{% "
-    "else %}{{ message['content'] }}{% endif %}"
+    "{{ '' if loop.first else ' ' }}{{ message['content'] }}"
+    f"{{% if message['role'] == 'user' %}}{{{{ ' {ACT}' }}}}"
+    f"{{% elif message['role'] == 'assistant' %}}{{{{ ' {END}' }}}}{{% endif %}}"
     "{% endfor %}"
 )
 """Every rendering is a prefix of the next; ``<act>`` is the prompt to reply."""
