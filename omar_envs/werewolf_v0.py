@@ -70,7 +70,8 @@ invalid_penalty : float
 prompt_style : "plain" or "terse"
     English, or few fixed words for models of a hundred words.
 names : list of str, optional
-    Display names, dealt out at random per seed; at least ``num_players``.
+    Display names, dealt out at random per seed; at least ``num_players``, and
+    none of them part of another ("Ana" and "Ana Lee"), which replies could confuse.
 private_tags : list of str
     What stands inside ``<tag>…</tag>`` reaches nobody else; default ``["think"]``.
 render_mode : None, "human" or "ansi"

@@ -164,12 +164,12 @@ def test_forget_makes_new_weights_count() -> None:
     lm = model(seed=8)
     sampler = generator(lm)
     row = random_words(random.Random(8), 20)
-    sampler.generate([GenerationRequest("row", row, 3, None, 1.0)])
+    (before,) = sampler.generate([GenerationRequest("row", row, 3, None, 1.0)])
     with torch.no_grad():
         for weight in lm.parameters():
             weight.mul_(1.1)
     sampler.forget()
-    grown = [*row, 5, 6]
+    grown = [*row, *before.ids, 5, 6]
     (result,) = sampler.generate([GenerationRequest("row", grown, 3, None, 1.0)])
     expected = full_logprobs(lm, [*grown, *result.ids], len(grown), 1.0, result.allowed)
     assert result.logprobs == pytest.approx(expected, abs=1e-4)

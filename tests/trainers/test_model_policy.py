@@ -184,6 +184,19 @@ def test_joining_in_mid_game_reads_the_conversation_so_far() -> None:
     assert row.prompt_length == len(row.ids) - 2
 
 
+def test_a_seat_that_another_policy_played_meanwhile_is_read_anew() -> None:
+    policy = ModelPolicy(Parrot("good"), TOKENS)
+    policy.act([view(0)])
+    policy.act([view(2)])
+    (row,) = policy.take_rows().values()
+    assert words(row.ids) == (
+        "you Ana villager talk <act> I am good <end> vote Bruno abstain <act> Bruno <end> "
+        "talk <act> good <end>"
+    )
+    assert row.turn_index[-2:] == [2, 2]
+    assert row.prompt_length == len(row.ids) - 2
+
+
 def test_bad_limits_and_idle_views_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ModelPolicy(Parrot("good"), TOKENS, max_new_tokens_speak=0)

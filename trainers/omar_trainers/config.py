@@ -23,8 +23,8 @@ TOKEN_MEAN_LOSSES = ("dapo", "cispo")
 """TRL losses that are a mean over the unmasked tokens of a whole step. The others
 weigh rows or batches, and either may have few tokens of their own here."""
 
-ONCE_PER_ITERATION = -1
-SAVE_EVERY = 50
+FOLLOWS = -1
+"""Default of a setting that follows from others."""
 
 
 @dataclass
@@ -48,6 +48,8 @@ class OMARConfig(GRPOConfig):
         episodes_per_scenario: games in a row on one scenario (other seeds).
         games_per_iteration: games between two updates, over all processes.
         total_iterations: iterations of the whole run.
+        save_iterations: write a checkpoint every so many iterations, as long as
+            ``save_strategy`` is ``steps``.
         minibatches: optimizer steps in one pass over an iteration's rows.
         max_new_tokens_speak: longest reply to a SPEAK request (tokens).
         max_new_tokens_choose: longest reply to a CHOOSE request where choices
@@ -108,6 +110,9 @@ class OMARConfig(GRPOConfig):
         default=32, metadata={"help": "Games between two updates, over all processes."}
     )
     total_iterations: int = field(default=100, metadata={"help": "Iterations of the whole run."})
+    save_iterations: int = field(
+        default=50, metadata={"help": "Write a checkpoint every so many iterations."}
+    )
     minibatches: int = field(
         default=2, metadata={"help": "Optimizer steps in one pass over an iteration's rows."}
     )
@@ -208,12 +213,8 @@ class OMARConfig(GRPOConfig):
     lr_scheduler_type: str = field(
         default="constant_with_warmup", metadata={"help": "Schedule of the policy's learning rate."}
     )
-    logging_steps: float = field(
-        default=ONCE_PER_ITERATION, metadata={"help": "-1: once per iteration."}
-    )
-    save_steps: float = field(
-        default=ONCE_PER_ITERATION, metadata={"help": f"-1: every {SAVE_EVERY} iterations."}
-    )
+    logging_steps: float = field(default=FOLLOWS, metadata={"help": "Follows: once per iteration."})
+    save_steps: float = field(default=FOLLOWS, metadata={"help": "Follows from save_iterations."})
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -269,6 +270,7 @@ class OMARConfig(GRPOConfig):
             "episodes_per_scenario",
             "games_per_iteration",
             "total_iterations",
+            "save_iterations",
             "minibatches",
             "num_iterations",
             "max_new_tokens_speak",
@@ -371,18 +373,11 @@ class OMARConfig(GRPOConfig):
             )
         self._settle("num_generations", group, unset=None)
         self._settle("generation_batch_size", self.rows_per_iteration, unset=None)
-        self._settle("max_steps", self.total_iterations * self.steps_per_iteration, unset=-1)
-        if self.logging_steps == ONCE_PER_ITERATION:
-            self.logging_steps = self.steps_per_iteration
-        if self.save_steps == ONCE_PER_ITERATION:
-            self.save_steps = SAVE_EVERY * self.steps_per_iteration
-        for name in ("logging_steps", "save_steps"):
-            value = getattr(self, name)
-            if value < 1 or value % self.steps_per_iteration:
-                raise ConfigError(
-                    f"{name} ({value}) must be a multiple of the {self.steps_per_iteration} "
-                    "optimizer steps of one iteration (minibatches × num_iterations)"
-                )
+        self._settle("max_steps", self.total_iterations * self.steps_per_iteration, unset=FOLLOWS)
+        self._settle("logging_steps", self.steps_per_iteration, unset=FOLLOWS)
+        # A checkpoint inside an iteration could not be resumed from: its rows are gone.
+        save_steps = self.save_iterations * self.steps_per_iteration
+        self._settle("save_steps", save_steps, unset=FOLLOWS)
         processes = _world_size()
         if self.games_per_iteration % processes:
             raise ConfigError(

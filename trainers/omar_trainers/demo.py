@@ -250,9 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--games", type=int, default=Demo.games, help="arena games (even)")
     options = parser.parse_args(argv)
     quiet_libraries()
-    run_demo(
-        Demo(options.out, options.seed, options.iterations, options.games), Console(width=110)
-    )
+    run_demo(Demo(options.out, options.seed, options.iterations, options.games), Console(width=110))
     return 0
 
 

@@ -1,8 +1,8 @@
 """What is measured in an iteration, and where it is written.
 
 Names: ``win/`` share of games per winner, ``return/`` per role, ``reward/`` per
-component, ``game/`` and ``row/`` shape and health of the games, ``policy/`` and
-``critic/`` the update, ``time/`` seconds. ``entropy`` and ``clip_ratio/`` are TRL's.
+component, ``game/`` and ``row/`` shape and health of the games, ``entropy``,
+``policy/`` and ``critic/`` the update (means over own tokens), ``time/`` seconds.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ METRICS_FILE = "metrics.jsonl"
 NO_WINNER = "nobody"
 
 
-def is_group_metric(name: str) -> bool:
-    """Whether TRL logs this about groups of completions.
+def is_replaced(name: str) -> bool:
+    """Whether what TRL logs under this name would mislead here.
 
-    Seats of one game are no group of answers to one question, dummy rows count
-    in these, and a row's last token does not say whether it was truncated.
+    Seats of one game are no group of answers to one question; dummy rows count
+    among its completions; a row's last token does not say whether it was
+    truncated; and its means over tokens weigh every batch alike, however few of
+    the batch's tokens are the seats' own.
     """
-    return name in ("reward", "reward_std", "frac_reward_zero_std") or name.startswith(
-        ("rewards/", "completions/")
+    return name in ("reward", "reward_std", "frac_reward_zero_std", "entropy", "kl") or (
+        name.startswith(("rewards/", "completions/", "clip_ratio/", "cispo_clip_ratio"))
     )
 
 
@@ -87,6 +89,8 @@ def episode_means(episodes: Iterable[Episode]) -> dict[str, Mean]:
         turns += len(episode.turns)
         invalid += sum(not turn.valid for turn in episode.turns)
         if "winner" in episode.outcome:
+            # Counted even where nobody wins: every process names the same winners.
+            winners.setdefault(NO_WINNER, 0)
             winner = episode.outcome["winner"] or NO_WINNER
             winners[winner] = winners.get(winner, 0) + 1
             for team in set(episode.outcome.get("teams", {}).values()):
@@ -107,13 +111,13 @@ def episode_means(episodes: Iterable[Episode]) -> dict[str, Mean]:
     return means
 
 
-def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
-    """1 − Var(R − V)/Var(R) over unmasked tokens, all (B, T); NaN if R is constant."""
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Mean:
+    """1 − Var(R − V)/Var(R) over unmasked tokens, all (B, T); not counted if R is constant."""
     target, error = returns[mask], (returns - values)[mask]
-    if target.numel() < 2:
-        return math.nan
-    variance = float(target.var(correction=0))
-    return math.nan if variance == 0.0 else 1.0 - float(error.var(correction=0)) / variance
+    variance = float(target.var(correction=0)) if target.numel() else 0.0
+    if variance == 0.0:
+        return Mean(0.0, 0)
+    return Mean(1.0 - float(error.var(correction=0)) / variance, 1)
 
 
 class MetricsWriter(TrainerCallback):
@@ -148,7 +152,7 @@ class MetricsWriter(TrainerCallback):
         line |= {
             name: value
             for name, value in logs.items()
-            if value is not None and not (isinstance(value, float) and not math.isfinite(value))
+            if value is not None and name != "epoch" and math.isfinite(value)
         }
         with (Path(args.output_dir) / METRICS_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -215,6 +219,14 @@ _SHOWN = ("game/invalid_acts", "entropy", "critic/explained_variance", "time/ite
 
 def _iteration(args: TrainingArguments, state: TrainerState) -> int:
     return state.global_step // args.steps_per_iteration
+
+
+def kl_estimate(log_ratio: Tensor) -> Tensor:
+    """Schulman's estimate of KL(p, q) per token, from log q − log p of samples of p.
+
+    Never negative, unbiased, and of low variance.
+    """
+    return log_ratio.exp() - 1.0 - log_ratio
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Mean:

@@ -68,6 +68,13 @@ def align_rows(input_ids: Tensor, attention_mask: Tensor, completion_width: int)
     return AlignedRows(ids=ids, lengths=lengths, starts=starts)
 
 
+def align_batch(batch: dict[str, Tensor], part: slice) -> AlignedRows:
+    """Some rows of TRL's batch, aligned."""
+    ids = torch.cat([batch["prompt_ids"][part], batch["completion_ids"][part]], dim=1)
+    mask = torch.cat([batch["prompt_mask"][part], batch["completion_mask"][part]], dim=1)
+    return align_rows(ids, mask, batch["completion_ids"].shape[1])
+
+
 def sort_by_length(batches: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
     """Deal the rows of some batches out again, short rows first.
 

@@ -21,8 +21,10 @@ from datasets import Dataset
 from torch import Tensor
 
 from omar_envs.conversation import ConversationEnv
+from omar_envs.errors import ConfigError
 from omar_envs.rollout import make, play_games
 from omar_envs.types import Episode
+from omar_trainers.config import OMARConfig
 from omar_trainers.generation import TextGenerator
 from omar_trainers.model_policy import ModelPolicy
 from omar_trainers.rows import TokenRow
@@ -119,6 +121,31 @@ class SeedStream(IntEnum):
     GAMES = 0
     SAMPLING = 1
     CRITIC = 2
+
+
+def model_games(args: OMARConfig, tokens: ChatTokenizer) -> ModelGames:
+    """The games that the settings name.
+
+    Raises:
+        ConfigError: an unknown environment or argument, or more players than seats.
+    """
+    games = ModelGames(
+        args.env_name,
+        args.env_kwargs or {},
+        tokens,
+        max_new_tokens_speak=args.max_new_tokens_speak,
+        max_new_tokens_choose=args.max_new_tokens_choose,
+        temperature=args.temperature,
+        constrain_choices=args.constrain_choices,
+    )
+    for scenario in args.load_scenarios():
+        players = len(games.make(scenario).possible_agents)
+        if players > args.seats:
+            raise ConfigError(
+                f"a game has {players} players, but seats is {args.seats}: set seats to the "
+                "largest number of players"
+            )
+    return games
 
 
 def derive_seed(*key: int) -> int:

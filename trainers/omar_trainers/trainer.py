@@ -36,22 +36,19 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
 
 from omar_envs.errors import ConfigError
-from omar_trainers.baselines import RoleBaseline
 from omar_trainers.config import OMARConfig
-from omar_trainers.critic import CriticLearner, ValueEstimates, build_critic
 from omar_trainers.generation import TextGenerator, TransformersGenerator
 from omar_trainers.metrics import (
     IterationProgress,
     Mean,
     MetricsWriter,
     add_means,
-    explained_variance,
-    is_group_metric,
+    is_replaced,
+    kl_estimate,
     masked_mean,
     round_means,
 )
 from omar_trainers.scoring import (
-    AlignedRows,
     OwnTokens,
     TokenScores,
     add_scoring_head,
@@ -61,22 +58,16 @@ from omar_trainers.scoring import (
     sort_by_length,
 )
 from omar_trainers.selfplay import (
-    ModelGames,
     PlayGames,
     RoundTensors,
     SeedStream,
     SelfPlayRound,
     derive_seed,
+    model_games,
     plan_dataset,
     plans_of,
 )
-from omar_trainers.targets import (
-    Targets,
-    apply_whitening,
-    critic_targets,
-    role_advantages,
-    whitening,
-)
+from omar_trainers.targets import TargetEstimator
 from omar_trainers.tokens import ChatTokenizer
 
 GeneratorFactory = Callable[["OMARTrainer", int], TextGenerator]
@@ -118,6 +109,8 @@ class OMARTrainer(GRPOTrainer):
     }
 
     args: OMARConfig
+    estimator: TargetEstimator
+    """What advantages are estimated with, and what is learned for that: the critic."""
 
     def __init__(
         self,
@@ -153,7 +146,7 @@ class OMARTrainer(GRPOTrainer):
             self.add_callback(IterationProgress())
         if self.aux_loss_enabled:
             raise ConfigError("models with a router loss are not supported: set its coefficient 0")
-        self._play = play or self._model_games()
+        self._play = play or model_games(args, ChatTokenizer(self._tokenizer))
         self._make_generator = generator or _transformers_generator
         self._vocabulary = self.model.get_output_embeddings().weight.shape[0]
 
@@ -166,22 +159,7 @@ class OMARTrainer(GRPOTrainer):
         # TRL's bonus is a mean per batch, whatever the batch's share of own tokens.
         self._entropy_bonus_enabled = False
 
-        self._critic: CriticLearner | None = None
-        if args.uses_critic:
-            self._critic = CriticLearner(
-                build_critic(
-                    self.model,
-                    args.critic,
-                    args.critic_overrides,
-                    seed=derive_seed(args.seed, SeedStream.CRITIC),
-                ).to(self.accelerator.device),
-                self.accelerator,
-                learning_rate=args.critic_learning_rate,
-                warmup_steps=args.critic_warmup_steps,
-                value_clip=args.critic_value_clip,
-                max_grad_norm=args.critic_max_grad_norm,
-            )
-        self._role_baseline = RoleBaseline(args.rae_decay)
+        self.estimator = TargetEstimator(args, self.model, self.accelerator)
 
         self._round: SelfPlayRound | None = None
         self._tensors: RoundTensors | None = None
@@ -189,7 +167,7 @@ class OMARTrainer(GRPOTrainer):
         self._sampled_as_old = False
         self._iteration_start = time.perf_counter()
         self._scores: TokenScores | None = None
-        self._window: list[dict[str, Mean]] = []
+        self._means: list[dict[str, Mean]] = []
         self._policy_starts_at = args.critic_only_iterations * args.steps_per_iteration
 
     # --- construction -----------------------------------------------------
@@ -202,26 +180,6 @@ class OMARTrainer(GRPOTrainer):
             add_scoring_head(model, self.temperature, self.entropy_coef != 0.0)
             if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):
                 check_scoring_head(model, self.temperature)
-
-    def _model_games(self) -> ModelGames:
-        args = self.args
-        games = ModelGames(
-            args.env_name,
-            args.env_kwargs or {},
-            ChatTokenizer(self._tokenizer),
-            max_new_tokens_speak=args.max_new_tokens_speak,
-            max_new_tokens_choose=args.max_new_tokens_choose,
-            temperature=args.temperature,
-            constrain_choices=args.constrain_choices,
-        )
-        for scenario in args.load_scenarios():
-            players = len(games.make(scenario).possible_agents)
-            if players > args.seats:
-                raise ConfigError(
-                    f"a game has {players} players, but seats is {args.seats}: set seats to the "
-                    "largest number of players"
-                )
-        return games
 
     def _send_telemetry(self) -> None:
         """TRL reports its own trainers' use; this one has nothing to report."""
@@ -257,7 +215,7 @@ class OMARTrainer(GRPOTrainer):
                 "look after the judge"
             )
         seconds = time.perf_counter() - started
-        self._record(
+        self._means.append(
             round_means(played)
             | {
                 "time/play": Mean(seconds, 1),
@@ -318,34 +276,14 @@ class OMARTrainer(GRPOTrainer):
                 batch = super()._generate_and_score_completions(inputs)
         finally:
             self.beta = self._loss_beta
-        for name in [name for name in self._metrics["train"] if is_group_metric(name)]:
-            del self._metrics["train"][name]
         assert self._round is not None and self._tensors is not None  # set by the rollout
-        started = time.perf_counter()
-        mask = self._tensors.own.mask
-        values = None if self._critic is None else self._read_values(self._critic, batch)
-        targets = self._targets(values, self._token_rewards(batch))
-        if values is not None:
-            batch |= {"values": values.before, "returns": targets.returns}
-            self._record(
-                {
-                    "critic/explained_variance": Mean(
-                        explained_variance(values.before, targets.returns, mask), 1
-                    ),
-                    "critic/value": masked_mean(values.before, mask),
-                    "critic/return": masked_mean(targets.returns, mask),
-                    "time/values": Mean(time.perf_counter() - started, 1),
-                }
-            )
-        advantages = targets.advantages
-        if args.whiten:
-            sums = self.accelerator.reduce(whitening(advantages, mask), reduction="sum")
-            advantages = apply_whitening(advantages, mask, sums)
-        return batch | {
-            "advantages": advantages,
-            "turn_index": self._tensors.turn_index,
-            "choice": self._tensors.own.choice,
-        }
+        earned = [(row.role, row.episode_return) for row in self._round.rows]
+        token_rewards = self._token_rewards(batch)
+        targets, means = self.estimator.targets(batch, self._tensors, earned, token_rewards)
+        self._means.append(means)
+        batch |= targets
+        batch |= {"turn_index": self._tensors.turn_index, "choice": self._tensors.own.choice}
+        return batch
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         plays = self._buffered_inputs
@@ -362,35 +300,16 @@ class OMARTrainer(GRPOTrainer):
         ]
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
-    def _read_values(self, critic: CriticLearner, batch: dict[str, Any]) -> ValueEstimates:
-        count, width = batch["completion_ids"].shape
-        size = self.args.per_device_train_batch_size
-        parts = [
-            critic.values(_aligned_part(batch, slice(start, start + size)), width)
-            for start in range(0, count, size)
-        ]
-        return ValueEstimates(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
     def _token_rewards(self, batch: dict[str, Any]) -> Tensor | None:
         """The KL as a reward on each own token (B, T), where it is set to be one."""
         if self.args.kl_as != "token_reward":
             return None
         assert self._tensors is not None
         log_ratio = self._tensors.logprobs - batch.pop("ref_per_token_logps")
-        self._record({"policy/kl": masked_mean(log_ratio, self._tensors.own.mask)})
+        self._means.append(
+            {"policy/kl": masked_mean(kl_estimate(-log_ratio), self._tensors.own.mask)}
+        )
         return -self._kl_coefficient * log_ratio
-
-    def _targets(self, values: ValueEstimates | None, token_rewards: Tensor | None) -> Targets:
-        tensors, played = self._tensors, self._round
-        assert tensors is not None and played is not None
-        if values is not None:
-            return critic_targets(self.args, tensors, values, token_rewards)
-        # Every process reads all rows, so that the running means stay equal.
-        earned = gather_object([(row.role, row.episode_return) for row in played.rows])
-        first = self.accelerator.process_index * len(played.rows)
-        per_row = role_advantages(self._role_baseline, earned)[first : first + len(played.rows)]
-        advantages = per_row.to(tensors.own.mask.device)[:, None] * tensors.own.mask
-        return Targets(advantages, torch.zeros_like(advantages))
 
     # --- learning ---------------------------------------------------------
 
@@ -406,57 +325,46 @@ class OMARTrainer(GRPOTrainer):
         assert self._scores is not None  # scored in the line before
         if self.entropy_coef:
             loss = loss - self.entropy_coef * self._scores.entropies.sum() / normalizer
-        self._window.append(self._drift(inputs, mask))
-        if self._critic is not None:
-            self._window.append(self._learn_values(self._critic, inputs, mask, normalizer))
-            if self.state.global_step < self._policy_starts_at:
-                loss = 0.0 * loss
-        if self.accelerator.sync_gradients:
-            means = add_means(self._window)
-            self._window = []
-            if self._critic is not None:
-                means["critic/grad_norm"] = Mean(self._critic.step(), 1)
-            self._record(means)
-        return loss
+        self._means.append(self._policy_means(inputs, self._scores, mask))
+        step = self.accelerator.sync_gradients
+        self._means.append(self.estimator.learn(inputs, mask, normalizer, step=step))
+        return loss if self.state.global_step >= self._policy_starts_at else 0.0 * loss
 
     @torch.no_grad()
-    def _drift(self, inputs: dict[str, Any], mask: Tensor) -> dict[str, Mean]:
-        """How far the policy has moved from the one that sampled the rows."""
-        assert self._scores is not None
-        log_ratio = (self._scores.logprobs - inputs["sampling_per_token_logps"]) * mask
-        # Schulman's estimator: never negative, and of low variance.
-        means = {"policy/approx_kl": masked_mean(log_ratio.exp() - 1.0 - log_ratio, mask)}
+    def _policy_means(
+        self, inputs: dict[str, Any], scores: TokenScores, mask: Tensor
+    ) -> dict[str, Mean]:
+        """Entropy, and how far the policy is from the one that sampled the rows."""
+        log_ratio = (scores.logprobs - inputs["sampling_per_token_logps"]) * mask
+        ratio, advantages = log_ratio.exp(), inputs["advantages"]
+        clipped = ((ratio < 1.0 - self.epsilon_low) & (advantages < 0)) | (
+            (ratio > 1.0 + self.epsilon_high) & (advantages > 0)
+        )
+        means = {
+            "entropy": masked_mean(scores.entropies, mask),
+            "policy/approx_kl": masked_mean(kl_estimate(log_ratio), mask),
+            "policy/clip_ratio": masked_mean(clipped, mask),
+        }
+        if "ref_per_token_logps" in inputs:
+            distance = kl_estimate(inputs["ref_per_token_logps"] - scores.logprobs)
+            means["policy/kl"] = masked_mean(distance, mask)
         if self.state.global_step % self.args.steps_per_iteration == 0:
             # Nothing was learned since: any gap is between generator and trainer.
             means["policy/logprob_gap"] = masked_mean(log_ratio.abs(), mask)
         return means
 
-    def _learn_values(
-        self, critic: CriticLearner, inputs: dict[str, Any], mask: Tensor, normalizer: Tensor
-    ) -> dict[str, Mean]:
-        loss, held = critic.accumulate(
-            _aligned_part(inputs, slice(None)),
-            inputs["values"],
-            inputs["returns"],
-            mask,
-            normalizer,
-        )
-        count = float(mask.sum())
-        return {
-            "critic/value_loss": Mean(float(loss), count),
-            "critic/clip_ratio": Mean(float(held), count),
-        }
-
-    def _record(self, means: dict[str, Mean]) -> None:
-        for name, mean in add_means(gather_object([means])).items():
-            if mean.count:
-                self._metrics["train"][name].append(mean.value)
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "train_runtime" not in logs:
+        metrics = self._metrics["train"]
+        for name in [name for name in metrics if is_replaced(name)]:
+            del metrics[name]
+        if self._means:
             now = time.perf_counter()
-            self._metrics["train"]["time/iteration"].append(now - self._iteration_start)
+            self._means.append({"time/iteration": Mean(now - self._iteration_start, 1)})
             self._iteration_start = now
+            for name, mean in add_means(gather_object(self._means)).items():
+                if mean.count:
+                    metrics[name].append(mean.value)
+            self._means = []
         super().log(logs, start_time)
 
     # --- checkpoints ------------------------------------------------------
@@ -466,10 +374,8 @@ class OMARTrainer(GRPOTrainer):
         if not self.args.should_save:
             return
         folder = Path(self._get_output_dir(trial=trial))
-        state: dict[str, Any] = {"role_baseline": self._role_baseline.state_dict()}
-        if self._critic is not None:
-            state["critic"] = self._critic.state_dict()
-        torch.save(state, folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}" / STATE_FILE)
+        checkpoint = folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        torch.save(self.estimator.state_dict(), checkpoint / STATE_FILE)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -481,13 +387,7 @@ class OMARTrainer(GRPOTrainer):
                 f"{checkpoint} has no {STATE_FILE}: it is no checkpoint of OMARTrainer"
             )
         state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
-        self._role_baseline.load_state_dict(state["role_baseline"])
-        if self._critic is not None:
-            if "critic" not in state:
-                raise ConfigError(
-                    f"{checkpoint} was trained without a critic: set advantage to rae"
-                )
-            self._critic.load_state_dict(state["critic"])
+        self.estimator.load_state_dict(state)
 
 
 def _roll_out(prompts: list[str], trainer: OMARTrainer) -> dict[str, list[Any]]:
@@ -499,12 +399,6 @@ def _total_reward(
 ) -> list[float]:
     """TRL wants a reward function; the real rewards reach the advantages per turn."""
     return episode_return
-
-
-def _aligned_part(batch: dict[str, Any], part: slice) -> AlignedRows:
-    ids = torch.cat([batch["prompt_ids"][part], batch["completion_ids"][part]], dim=1)
-    mask = torch.cat([batch["prompt_mask"][part], batch["completion_mask"][part]], dim=1)
-    return align_rows(ids, mask, batch["completion_ids"].shape[1])
 
 
 def _transformers_generator(trainer: OMARTrainer, seed: int) -> TextGenerator:
