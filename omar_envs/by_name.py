@@ -125,7 +125,10 @@ def training_libraries() -> Iterator[None]:
 
 def _model_directory(policy: str) -> Path:
     if policy == "house":
-        return _house_directory()
+        with training_libraries():
+            from omar_trainers.house import house_directory
+
+            return house_directory()
     path = Path(policy)
     if not path.is_dir():
         raise ConfigError(
@@ -135,16 +138,6 @@ def _model_directory(policy: str) -> Path:
     if not (path / "config.json").is_file():
         raise ConfigError(f"{path} holds no model: there is no config.json in it")
     return path
-
-
-def _house_directory() -> Path:
-    try:
-        with training_libraries():
-            from omar_trainers.house import house_directory
-
-            return Path(house_directory())
-    except OSError as error:
-        raise ConfigError(f"the house model cannot be built here: {error}") from None
 
 
 def _trained_on(directory: Path) -> Game | None:

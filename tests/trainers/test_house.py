@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from omar_envs import werewolf_v0
+from omar_envs.arena import compare
+from omar_envs.policy import RandomPolicy
 from omar_envs.werewolf.prompts import DEFAULT_NAMES
-from omar_trainers.house import directory, house_directory
+from omar_envs.werewolf.rules import team_of
+from omar_trainers.house import house_directory
 from omar_trainers.house.build import (
     DEMO_GAME,
     MAX_CONTEXT,
@@ -24,6 +28,7 @@ from omar_trainers.house.build import (
 )
 from omar_trainers.house.model import PREVIOUS_TOKEN_DISTANCES, house_config, new_house_model
 from omar_trainers.house.tokenizer import house_tokenizer
+from omar_trainers.model_policy import ModelPolicy
 from omar_trainers.rows import TokenRow
 from omar_trainers.sft import sft_rows
 from omar_trainers.tokens import ChatTokenizer
@@ -161,22 +166,47 @@ def test_build_is_reproducible_and_loads_anywhere(tmp_path: Path) -> None:
     werewolf_v0.raw_env(**game["config"])
 
 
-def test_house_directory_builds_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(directory.CACHE_VARIABLE, str(tmp_path / "cache"))
-    built: list[int] = []
-
-    def small_build(seed: int, *, progress: bool) -> object:
-        built.append(seed)
-        return build(seed, SMALL, progress=progress)
-
-    monkeypatch.setattr("omar_trainers.house.build.build", small_build)
-    folder = house_directory(progress=False)
-    assert house_directory(progress=False) == folder
-    assert house_directory(1, progress=False) != folder
-    assert built == [0, 1]
-    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == sorted(
-        [folder.name, folder.name.replace("seed0", "seed1")]
+def shipped(seed: int, *, constrain_choices: bool = True) -> ModelPolicy:
+    return ModelPolicy.from_pretrained(
+        house_directory(),
+        seed=seed,
+        max_new_tokens_speak=8,
+        constrain_choices=constrain_choices,
+        name="house",
     )
+
+
+def demo_game() -> object:
+    return werewolf_v0.raw_env(**DEMO_GAME)
+
+
+def test_shipped_model_is_the_one_that_build_makes() -> None:
+    told = json.loads((house_directory() / "build.json").read_text())
+    assert {name: told[name] for name in asdict(BuildSettings())} == asdict(BuildSettings())
+    tokenizer = AutoTokenizer.from_pretrained(house_directory())
+    assert tokenizer.get_vocab() == TOKENIZER.get_vocab()
+    config = AutoConfig.from_pretrained(house_directory())
+    expected = house_config(
+        len(TOKENIZER),
+        pad_token_id=TOKENS.pad_token_id,
+        end_token_id=TOKENS.end_token_id,
+        hidden_size=told["hidden_size"],
+        num_layers=told["num_layers"],
+    )
+    for name in ("hidden_size", "num_hidden_layers", "num_key_value_heads", "vocab_size"):
+        assert config.to_dict()[name] == expected.to_dict()[name]
+    game = json.loads((house_directory() / "game.json").read_text())
+    made = werewolf_v0.raw_env(**game["config"])
+    assert made.config == werewolf_v0.raw_env(**DEMO_GAME).config
+
+
+def test_shipped_model_is_no_straw_man() -> None:
+    result = compare(
+        demo_game, shipped(1), RandomPolicy(2), team_of=team_of, games=400, seed=5, control=False
+    )
+    assert result.a.invalid_acts < 0.02 * result.a.acts
+    for team, rate in result.a.by_team.items():
+        assert rate.low > result.b.by_team[team].high, team
 
 
 def test_house_policy_stays_within_its_words() -> None:

@@ -16,12 +16,14 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from omar_envs.errors import ConfigError
 from omar_trainers.advantages import hierarchical_advantages
-from omar_trainers.generation import TextGenerator
+from omar_trainers.generation import TextGenerator, TransformersGenerator
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.rows import TokenRow
 from omar_trainers.selfplay import GamePlan, PlayedGames, PlayGames
 from omar_trainers.trainer import STATE_FILE, OMARTrainer
 from tests.trainers.fake_games import (
+    END,
+    PAD,
     TURNS,
     play_fake_games,
     save_tiny_model,
@@ -267,6 +269,13 @@ def test_adapters_train_and_leave_the_base_alone(start: str, tmp_path: Path) -> 
     assert 0.0 <= first["policy/kl"] < last["policy/kl"]
 
 
+def test_bfloat16_trains(start: str, tmp_path: Path) -> None:
+    _, metrics = train(start, tmp_path, bf16=True, old_logprobs="recomputed")
+    # The generator does not run under autocast.
+    assert 0.0 < metrics[0]["policy/logprob_gap"] < 0.05
+    assert metrics[1]["critic/grad_norm"] > 0.0
+
+
 # --- KL -----------------------------------------------------------------------
 
 
@@ -291,11 +300,20 @@ def test_a_large_token_kl_holds_the_policy_back(start: str, tmp_path: Path) -> N
 # --- seeds, checkpoints, metrics ----------------------------------------------
 
 
-def test_games_differ_within_and_between_iterations(start: str, tmp_path: Path) -> None:
-    recorder = Recorder()
-    OMARTrainer(start, tiny_settings(tmp_path), play=recorder).train()
+def test_games_and_sampling_differ_between_iterations(start: str, tmp_path: Path) -> None:
+    recorder, sampling = Recorder(), []
+
+    def generator(trainer: OMARTrainer, seed: int) -> TextGenerator:
+        sampling.append(seed)
+        return TransformersGenerator(
+            trainer.model, end_token_id=END, pad_token_id=PAD, seed=seed, max_context=64
+        )
+
+    settings = tiny_settings(tmp_path)
+    OMARTrainer(start, settings, play=recorder, generator=generator).train()
     seeds = [plan.seed for plan in recorder.plans]
     assert len(seeds) == len(set(seeds)) == 8
+    assert len(sampling) == len(set(sampling)) == 2
 
 
 def test_resumed_run_equals_an_unbroken_one(start: str, tmp_path: Path) -> None:
@@ -330,6 +348,7 @@ def test_resumed_run_equals_an_unbroken_one(start: str, tmp_path: Path) -> None:
 def test_checkpoint_of_another_trainer_is_refused(start: str, tmp_path: Path) -> None:
     settings = {"save_strategy": "steps", "save_iterations": 1}
     train(start, tmp_path, total_iterations=1, **settings)
+    assert start in (tmp_path / "README.md").read_text()
     (tmp_path / "checkpoint-2" / STATE_FILE).unlink()
     trainer = OMARTrainer(start, tiny_settings(tmp_path, **settings), play=play_fake_games)
     with pytest.raises(ConfigError, match="no checkpoint of OMARTrainer"):

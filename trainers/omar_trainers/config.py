@@ -347,6 +347,16 @@ class OMARConfig(GRPOConfig):
                 "old_logprobs sampled is not possible beside vLLM's importance-sampling "
                 "correction, which compares the two: set old_logprobs to recomputed"
             )
+        if self.log_completions:
+            raise ConfigError(
+                "log_completions would show plans and group statistics: leave it off, and play "
+                "games of a checkpoint with omar-envs rollout"
+            )
+        if self.generation_kwargs or self.chat_template_kwargs or self.cache_implementation:
+            raise ConfigError(
+                "generation_kwargs, chat_template_kwargs and cache_implementation have no effect "
+                "on self-play: leave them out, or pass the trainer a generator"
+            )
         if self.use_adaptive_entropy:
             raise ConfigError("use_adaptive_entropy is not supported: set entropy_coef")
         if self.pad_to_multiple_of not in (None, "auto", "none", "null"):

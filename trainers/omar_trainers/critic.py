@@ -41,7 +41,10 @@ class Critic(nn.Module):
         """
         hidden = self.backbone(input_ids=ids, use_cache=False).last_hidden_state
         head = self.head
-        return nn.functional.linear(hidden.float(), head.weight.float(), head.bias.float())[..., 0]
+        # bfloat16 has too few digits for differences of values.
+        with torch.autocast(hidden.device.type, enabled=False):
+            values = nn.functional.linear(hidden.float(), head.weight.float(), head.bias.float())
+        return values[..., 0]
 
 
 def build_critic(

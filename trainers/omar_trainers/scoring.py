@@ -133,7 +133,8 @@ def allowed_table(sets: list[tuple[int, ...]], vocabulary: int, device: torch.de
 def add_scoring_head(model: PreTrainedModel, temperature: float, entropy_gradient: bool) -> None:
     """Let ``model(input_ids, own_tokens=..., starts=...)`` return :class:`TokenScores`.
 
-    Without ``own_tokens`` the forward is the one it was.
+    Without ``own_tokens`` the forward is the one it was, in the weights' own
+    precision: what samples with a cache would trip over autocast's mixture.
 
     Args:
         model: causal LM, or a PEFT model around one.
@@ -156,7 +157,8 @@ def add_scoring_head(model: PreTrainedModel, temperature: float, entropy_gradien
 
     def forward(self, *args, own_tokens=None, starts=None, **kwargs):
         if own_tokens is None:
-            return plain_forward(*args, **kwargs)
+            with torch.autocast(self.device.type, enabled=False):
+                return plain_forward(*args, **kwargs)
         input_ids = kwargs.pop("input_ids")
         hidden = self.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         row, column = own_tokens.mask.nonzero(as_tuple=True)  # (N,)

@@ -48,6 +48,7 @@ from omar_trainers.metrics import (
     masked_mean,
     round_means,
 )
+from omar_trainers.model_card import model_card
 from omar_trainers.scoring import (
     OwnTokens,
     TokenScores,
@@ -101,12 +102,6 @@ class OMARTrainer(GRPOTrainer):
     """
 
     _tag_names = ["omar-envs", "trl", "self-play"]
-    _name = "OMAR"
-    _paper = {
-        "title": "OMAR",
-        "id": "2602.03109",
-        "citation": "",
-    }
 
     args: OMARConfig
     estimator: TargetEstimator
@@ -126,6 +121,13 @@ class OMARTrainer(GRPOTrainer):
     ) -> None:
         if args.use_vllm and generator is None:
             raise ConfigError("use_vllm needs a generator that asks vLLM: pass generator=...")
+        plugin = args.deepspeed_plugin
+        sharded = args.fsdp or (plugin is not None and plugin.zero_stage == 3)
+        if sharded and generator is None:
+            raise ConfigError(
+                "a sharded policy cannot sample by itself, for its processes would wait for one "
+                "another: pass generator=..., or use DDP or ZeRO-2"
+            )
         prompts = args.total_iterations * args.games_per_iteration // args.episodes_per_scenario
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
@@ -148,7 +150,7 @@ class OMARTrainer(GRPOTrainer):
             raise ConfigError("models with a router loss are not supported: set its coefficient 0")
         self._play = play or model_games(args, ChatTokenizer(self._tokenizer))
         self._make_generator = generator or _transformers_generator
-        self._vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        self._vocabulary = self.model.config.get_text_config().vocab_size
 
         # TRL builds the reference model and its logprobs wherever beta is not 0;
         # as a token reward the KL must not act in the loss as well.
@@ -165,7 +167,7 @@ class OMARTrainer(GRPOTrainer):
         self._tensors: RoundTensors | None = None
         self._own: OwnTokens | None = None
         self._sampled_as_old = False
-        self._iteration_start = time.perf_counter()
+        self._iteration_start: float | None = None
         self._scores: TokenScores | None = None
         self._means: list[dict[str, Mean]] = []
         self._policy_starts_at = args.critic_only_iterations * args.steps_per_iteration
@@ -262,6 +264,8 @@ class OMARTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         args = self.args
+        if self._iteration_start is None:
+            self._iteration_start = time.perf_counter()
         steps = args.steps_per_generation * self.num_iterations
         # The condition under which TRL asks for the old policy's logprobs first.
         asks_for_old = args.gradient_accumulation_steps % steps != 0 or (
@@ -322,10 +326,11 @@ class OMARTrainer(GRPOTrainer):
         share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
         normalizer = inputs["num_items_in_batch"] * share / self.accelerator.num_processes
         normalizer = normalizer.clamp(min=1.0)
-        assert self._scores is not None  # scored in the line before
+        scores, self._scores = self._scores, None
+        assert scores is not None  # TRL's loss has just asked for them
         if self.entropy_coef:
-            loss = loss - self.entropy_coef * self._scores.entropies.sum() / normalizer
-        self._means.append(self._policy_means(inputs, self._scores, mask))
+            loss = loss - self.entropy_coef * scores.entropies.sum() / normalizer
+        self._means.append(self._policy_means(inputs, scores, mask))
         step = self.accelerator.sync_gradients
         self._means.append(self.estimator.learn(inputs, mask, normalizer, step=step))
         return loss if self.state.global_step >= self._policy_starts_at else 0.0 * loss
@@ -335,7 +340,8 @@ class OMARTrainer(GRPOTrainer):
         self, inputs: dict[str, Any], scores: TokenScores, mask: Tensor
     ) -> dict[str, Mean]:
         """Entropy, and how far the policy is from the one that sampled the rows."""
-        log_ratio = (scores.logprobs - inputs["sampling_per_token_logps"]) * mask
+        sampled = inputs["sampling_per_token_logps"]
+        log_ratio = (scores.logprobs - inputs.get("old_per_token_logps", sampled)) * mask
         ratio, advantages = log_ratio.exp(), inputs["advantages"]
         clipped = ((ratio < 1.0 - self.epsilon_low) & (advantages < 0)) | (
             (ratio > 1.0 + self.epsilon_high) & (advantages > 0)
@@ -350,14 +356,14 @@ class OMARTrainer(GRPOTrainer):
             means["policy/kl"] = masked_mean(distance, mask)
         if self.state.global_step % self.args.steps_per_iteration == 0:
             # Nothing was learned since: any gap is between generator and trainer.
-            means["policy/logprob_gap"] = masked_mean(log_ratio.abs(), mask)
+            means["policy/logprob_gap"] = masked_mean((scores.logprobs - sampled).abs(), mask)
         return means
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         metrics = self._metrics["train"]
         for name in [name for name in metrics if is_replaced(name)]:
             del metrics[name]
-        if self._means:
+        if self._means and self._iteration_start is not None:
             now = time.perf_counter()
             self._means.append({"time/iteration": Mean(now - self._iteration_start, 1)})
             self._iteration_start = now
@@ -368,6 +374,24 @@ class OMARTrainer(GRPOTrainer):
         super().log(logs, start_time)
 
     # --- checkpoints ------------------------------------------------------
+
+    def create_model_card(
+        self,
+        model_name: str | None = None,
+        dataset_name: str | None = None,
+        tags: str | list[str] | None = None,
+    ) -> None:
+        """Write ``README.md`` in the output folder."""
+        if not self.is_world_process_zero():
+            return
+        folder = Path(self.args.output_dir)
+        card = model_card(
+            self.args,
+            name=model_name or folder.name,
+            base=self.model.config.name_or_path,
+            tags=sorted({*self._tag_names, *([tags] if isinstance(tags, str) else tags or [])}),
+        )
+        (folder / "README.md").write_text(card, encoding="utf-8")
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

@@ -42,19 +42,13 @@ DEMO_GAME: dict[str, Any] = {
     "roles": {"werewolf": 1, "seer": 1, "villager": 3},
     "first_night_kill": False,
     "discussion_rounds": 1,
+    "wolf_chat_rounds": 0,
     "prompt_style": "terse",
 }
 """The game that the house model plays: settings of ``werewolf_v0``."""
 
-COLD_START_GAMES: tuple[dict[str, Any], ...] = (
-    DEMO_GAME,
-    DEMO_GAME,
-    {**DEMO_GAME, "first_night_kill": True},
-)
-"""What it learns from, in equal parts."""
-
 WORD_GAMES: tuple[dict[str, Any], ...] = (
-    *COLD_START_GAMES,
+    DEMO_GAME,
     {"num_players": 9, "prompt_style": "terse", "allow_abstain": False},
     {"num_players": 7, "prompt_style": "terse", "reveal_on_death": "team"},
     {"num_players": 12, "prompt_style": "terse", "discussion": "round_robin"},
@@ -89,10 +83,10 @@ class BuildSettings:
     games: int = 3000
     noise: float = 0.1
     epochs: float = 2.0
-    lr: float = 3e-3
+    lr: float = 2e-3
     batch_size: int = 16
     hidden_size: int = 96
-    num_layers: int = 2
+    num_layers: int = 3
     check_games: int = 200
 
 
@@ -138,7 +132,7 @@ def scripted_rows(
     *,
     seed: int,
     noise: float = 0.1,
-    settings: Sequence[dict[str, Any]] = COLD_START_GAMES,
+    settings: Sequence[dict[str, Any]] = (DEMO_GAME,),
     progress: Callable[[int], None] | None = None,
 ) -> list[TokenRow]:
     """Rows of scripted games, for :func:`~omar_trainers.sft.sft_rows`.
