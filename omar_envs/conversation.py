@@ -443,6 +443,8 @@ class ConversationEnv(AECEnv[str, Observation, str]):
         name = self._name(message.sender)
         if message.kind == "action":
             return f"* {name} {message.text}"
+        if message.audience is not None:
+            return f"{name} (in private): {message.text}"
         return f"{name}: {message.text}"
 
     def _invalid_notice(self, agent: str, request: Request, text: str) -> str:

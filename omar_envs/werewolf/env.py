@@ -294,8 +294,10 @@ class WerewolfEnv(ConversationEnv):
             return super()._line(message, reader)
         if message.sender == MODERATOR:
             return message.text
-        separator = " : " if message.kind == "speech" else " "
-        return f"{self._name(message.sender)}{separator}{message.text}"
+        name = self._name(message.sender)
+        if message.kind == "action":
+            return f"{name} {message.text}"
+        return f"{name} {'' if message.audience is None else 'whisper '}: {message.text}"
 
     def _invalid_notice(self, agent: str, request: Request, text: str) -> str:
         return self._prompts.invalid(text)

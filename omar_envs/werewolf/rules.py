@@ -100,6 +100,11 @@ class Rules:
                 f"roles name {dealt} players but num_players is {self.num_players}: "
                 "lower a count or raise num_players"
             )
+        if given.get("villager", 0) and dealt < self.num_players:
+            raise ConfigError(
+                f"roles name {dealt} players but num_players is {self.num_players}: "
+                "leave 'villager' out to fill up with villagers, or correct its count"
+            )
         full: dict[str, int] = {role: given.get(role, 0) for role in ROLES}
         full["villager"] = self.num_players - others
         wolves = full["werewolf"]

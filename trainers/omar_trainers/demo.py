@@ -30,6 +30,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 from tqdm.auto import tqdm
+from transformers.utils import logging as transformers_logging
 
 from omar_envs.arena import ArenaResult, Rate, compare, total_games
 from omar_envs.replay import write_replay
@@ -259,6 +260,7 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore")
     for name in ("transformers", "trl", "accelerate", "torch"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    transformers_logging.disable_progress_bar()
 
 
 if __name__ == "__main__":

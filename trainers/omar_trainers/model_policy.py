@@ -73,7 +73,7 @@ class ModelPolicy:
         constrain_choices: bool = True,
         max_context: int | None = None,
         dtype: torch.dtype | None = None,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
         name: str | None = None,
     ) -> ModelPolicy:
         """A policy from a model's directory or hub name.
@@ -85,7 +85,7 @@ class ModelPolicy:
             constrain_choices: as for the class.
             max_context: longest row; by default what the model was made for.
             dtype: of the weights; by default what they are stored in.
-            device: where the model runs.
+            device: where the model runs; by default a GPU if there is one.
             name: what episodes call it; by default the last part of ``path``.
 
         Raises:
@@ -93,7 +93,8 @@ class ModelPolicy:
             OSError: there is no model.
         """
         tokens = ChatTokenizer(AutoTokenizer.from_pretrained(path))
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype or "auto").to(device)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype or "auto")
+        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         generator = TransformersGenerator(
             model.eval(),
             end_token_id=tokens.end_token_id,

@@ -32,8 +32,11 @@ from trl import ModelConfig, TrlParser, get_peft_config
 
 from omar_envs.errors import ConfigError, OmarError
 from omar_trainers.config import OMARConfig
+from omar_trainers.house import house_directory
 
 FINAL_FOLDER = "final"
+HOUSE = "house"
+"""Model name that means the house model of this package."""
 
 
 class _Parser(TrlParser):
@@ -109,7 +112,9 @@ def run(config: OMARConfig, model: ModelConfig) -> None:
     from omar_trainers.trainer import OMARTrainer
 
     if model.model_name_or_path is None:
-        raise ConfigError("model_name_or_path is missing: name a model folder or hub model")
+        raise ConfigError("model_name_or_path is missing: name a model folder, hub model or house")
+    if model.model_name_or_path == HOUSE:
+        model.model_name_or_path = str(house_directory())
     checkpoint = _checkpoint(config)
     if config.model_init_kwargs is None:
         chosen: dict[str, Any] = {
