@@ -249,9 +249,7 @@ def main() -> int:
     if 0 in options.seeds and not random_path.exists():
         config = run_training_config()
         random_path.write_bytes(
-            msgspec.json.format(
-                msgspec.json.encode(start_against_random(config, options.games))
-            )
+            msgspec.json.format(msgspec.json.encode(start_against_random(config, options.games)))
         )
     return 0
 

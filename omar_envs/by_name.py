@@ -128,7 +128,7 @@ def _model_directory(policy: str) -> Path:
         with training_libraries():
             from omar_trainers.house import house_directory
 
-            return house_directory()
+            return Path(house_directory())
     path = Path(policy)
     if not path.is_dir():
         raise ConfigError(

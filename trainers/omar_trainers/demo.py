@@ -60,7 +60,10 @@ class Demo:
         iterations: of training; ``None`` takes the recipe's.
         games: arena games of the trained model against the start, an even number.
         curve_games: arena games per point of the learning curve, an even number.
-        shown_games: games written to ``episodes.jsonl`` and ``replay.html``.
+        probe_games: games of the start and of the trained model, each in every seat,
+            whose talk is counted.
+        shown_games: the first so many of the trained model's are written to
+            ``episodes.jsonl`` and ``replay.html``.
     """
 
     out: Path
@@ -68,6 +71,7 @@ class Demo:
     iterations: int | None = None
     games: int = 1200
     curve_games: int = 300
+    probe_games: int = 200
     shown_games: int = 20
 
 
@@ -156,7 +160,12 @@ def run_demo(demo: Demo, console: Console) -> None:
     )
     console.print("[bold]3/3[/] Playing games to watch")
     before, after = (
-        run(trained.make_env, trained.policy(folder, name, ARENA_SEED + 3), 200, ARENA_SEED + 4)
+        run(
+            trained.make_env,
+            trained.policy(folder, name, ARENA_SEED + 3),
+            demo.probe_games,
+            ARENA_SEED + 4,
+        )
         for folder, name in ((trained.start, "start"), (trained.final, "trained"))
     )
     shown = after[: demo.shown_games]
@@ -164,7 +173,7 @@ def run_demo(demo: Demo, console: Console) -> None:
     write_replay(out / "replay.html", shown)
     _write_game(trained, out / train.FINAL_FOLDER)
     console.print(results_table(result, control))
-    console.print(probes_table(probe(before), probe(after)))
+    console.print(probes_table(probe(before), probe(after), demo.probe_games))
     _say_where(console, out)
 
 
@@ -189,9 +198,9 @@ def results_table(result: ArenaResult, control: ArenaResult) -> Table:
     return table
 
 
-def probes_table(before: dict[str, Share], after: dict[str, Share]) -> Table:
+def probes_table(before: dict[str, Share], after: dict[str, Share], games: int) -> Table:
     """What the models do with the talk."""
-    table = Table(title="What it does with the talk (200 games of itself in every seat)")
+    table = Table(title=f"What it does with the talk ({games} games of itself in every seat)")
     table.add_column("share of")
     table.add_column("start", justify="right")
     table.add_column("trained", justify="right")
