@@ -147,7 +147,7 @@ def test_the_audience_hears_and_nobody_else() -> None:
     env = begun(WHISPER, TALK)
     env.step("psst")
     env.step("hm")
-    assert "A: psst" in lines(env, B)
+    assert "A (in private): psst" in lines(env, B)
     assert "psst" not in env.observe(C)["text"]
     assert [m.text for m in env.view(A).log[:3]] == ["hello", "only a and c", "talk opens"]
     assert [m.text for m in env.view(B).log[:2]] == ["hello", "talk opens"]
@@ -333,8 +333,8 @@ def test_rendering(capsys: pytest.CaptureFixture[str]) -> None:
         "* hello",
         "(A, C only) * only a and c",
         "* talk opens",
-        "(A, B only) A: psst",
-        "(A, B only) B: hm",
+        "(A, B only) A (in private): psst",
+        "(A, B only) B (in private): hm",
         "* bye",
     ]
     assert human.render() is None

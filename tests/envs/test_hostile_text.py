@@ -58,10 +58,14 @@ def speaker_lines(env: ConversationEnv, agent: str) -> list[str]:
 
 def shown_as(env: ConversationEnv, style: str, mark: str) -> None:
     """Each line with player-written text begins with its speaker's name."""
-    separator = ": " if style == "plain" else " : "
+    public, private = {"plain": (": ", " (in private): "), "terse": (" : ", " whisper : ")}[style]
     for agent in env.possible_agents:
         view = env.view(agent)
-        spoken = {view.names[m.sender] + separator + m.text for m in view.log if m.kind == "speech"}
+        spoken = {
+            view.names[m.sender] + (public if m.audience is None else private) + m.text
+            for m in view.log
+            if m.kind == "speech"
+        }
         told = [m["content"] for m in view.messages if m["role"] != "assistant"]
         for text in (env.observe(agent)["text"], *told):
             for line in text.splitlines():
