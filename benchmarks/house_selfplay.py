@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from statistics import fmean, stdev
 
 import msgspec
 import torch
@@ -40,6 +41,9 @@ from omar_trainers.tokens import ChatTokenizer
 
 SFT_BATCH = 128
 """Rows per step of the supervised control; its learning rate is self-play's."""
+
+STUDENT = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+"""Two-sided 95% quantile of Student's t for a mean of so many seeds."""
 
 Probes = dict[str, tuple[int, int]]
 
@@ -159,7 +163,16 @@ def summary(results: list[SeedResult], random: ArenaResult) -> str:
         f"| {_score(r.muted.score)} | {clean_score(r.trained)} |"
         for r in results
     ]
+    columns = (
+        [r.trained.score.mean for r in results],
+        [r.start.score.mean for r in results],
+        [r.sft.score.mean for r in results],
+        [r.muted.score.mean for r in results],
+    )
+    lines.append(f"| mean | {' | '.join(map(_over_seeds, columns))} | |")
     lines += [
+        "",
+        "The last row is the mean over seeds with Student's 95% interval between them.",
         "",
         "By team (win rate of the one named, against the start):",
         "",
@@ -172,14 +185,14 @@ def summary(results: list[SeedResult], random: ArenaResult) -> str:
         f"| {_rate(r.start.a.by_team['village'])} |"
         for r in results
     ]
-    above = sum(r.trained.score.low > r.start.score.mean for r in results)
-    clear = sum(r.trained.score.low > r.start.score.high for r in results)
+    # The control's true score is one half; what it measured is off by chance.
+    above = sum(r.trained.score.low > max(r.start.score.mean, 0.5) for r in results)
     over_sft = sum(r.trained.score.mean > r.sft.score.mean for r in results)
     apart = sum(r.trained.score.low > r.sft.score.high for r in results)
     lines += [
         "",
-        f"- The trained model's interval excludes the control's score on {above} of {len(results)} "
-        f"seeds, and the control's whole interval on {clear}.",
+        f"- The trained model's interval excludes both the control's score and one half on {above} "
+        f"of {len(results)} seeds.",
         f"- It scores above the same number of further SFT steps ({SFT_BATCH} rows each) on "
         f"{over_sft} of {len(results)} seeds, with disjoint intervals on {apart}.",
         f"- Start against RandomPolicy: as werewolf {_rate(random.a.by_team['werewolf'])} (random "
@@ -199,6 +212,13 @@ def summary(results: list[SeedResult], random: ArenaResult) -> str:
         for name, meaning in PROBES.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _over_seeds(means: list[float]) -> str:
+    if len(means) not in STUDENT:
+        return f"{fmean(means):.3f}"
+    half = STUDENT[len(means)] * stdev(means) / len(means) ** 0.5
+    return f"{fmean(means):.3f} [{fmean(means) - half:.3f}, {fmean(means) + half:.3f}]"
 
 
 def _score(score: Score) -> str:
