@@ -69,9 +69,9 @@ class Demo:
     out: Path
     seed: int = 0
     iterations: int | None = None
-    games: int = 1200
-    curve_games: int = 300
-    probe_games: int = 200
+    games: int = 800
+    curve_games: int = 200
+    probe_games: int = 100
     shown_games: int = 20
 
 

@@ -93,7 +93,8 @@ def _draw_arena(axis: Any, points: Sequence[ArenaPoint], control: ArenaPoint) ->
         xlabel="iteration",
         ylabel="share of games won",
     )
-    axis.legend(fontsize="small")
+    axis.margins(y=0.25)  # room for the legend above the intervals
+    axis.legend(fontsize="small", loc="upper left")
     axis.grid(alpha=0.3)
 
 
