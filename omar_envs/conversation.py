@@ -5,8 +5,8 @@ audience for what they say, and a mode: in a *simultaneous* stage nobody sees
 another's act until all have acted, in a *sequential* one each sees the ones
 before. :class:`ConversationEnv` runs them as a PettingZoo AEC environment and
 knows nothing of any particular game; a game is a subclass that answers the
-questions at the end of the class (which stage is next, what is asked, what an
-act means, who has won).
+questions of :class:`omar_envs.stages.Game` (which stage is next, what is asked,
+what an act means, who has won).
 
 An agent sees the messages whose audience holds it, and its own private facts.
 :meth:`ConversationEnv.post` is the only place where a message meets its
@@ -15,8 +15,7 @@ readers; everything an agent is shown is made from what was delivered there.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import logger
@@ -30,6 +29,7 @@ from omar_envs.inbox import Inbox
 from omar_envs.ledger import Ledger
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, clean, parse, single_line
 from omar_envs.spaces import TextSpace
+from omar_envs.stages import Game
 from omar_envs.types import (
     MODERATOR,
     SCHEMA_VERSION,
@@ -48,33 +48,6 @@ from omar_envs.types import (
 Observation = dict[str, str]
 
 
-class Announcement(NamedTuple):
-    """A moderator's line: who hears it, and its text."""
-
-    audience: Audience
-    text: str
-
-
-class Stage(NamedTuple):
-    """A part of the game in which some agents act under the same rules.
-
-    Attributes:
-        phase: machine-readable name of the phase, ``"night"``.
-        label: its name for readers, ``"Night 1"``.
-        agents: who acts, in order; with nobody the stage closes at once.
-        mode: ``simultaneous`` or ``sequential``.
-        audience: who hears what is said in it; ``None`` is everyone.
-        opening: announced before anybody acts.
-    """
-
-    phase: str
-    label: str
-    agents: tuple[str, ...]
-    mode: Literal["simultaneous", "sequential"]
-    audience: Audience = None
-    opening: tuple[Announcement, ...] = ()
-
-
 class _Act(NamedTuple):
     turn: int
     agent: str
@@ -85,7 +58,7 @@ class _Act(NamedTuple):
     error: str
 
 
-class ConversationEnv(AECEnv[str, Observation, str]):
+class ConversationEnv(Game, AECEnv[str, Observation, str]):
     """A multi-agent conversation as a PettingZoo AEC environment.
 
     Observations are ``{"text": str}``: all that the agent may know, ready to
@@ -451,69 +424,3 @@ class ConversationEnv(AECEnv[str, Observation, str]):
         """Told to an agent whose reply could not be read."""
         done = f"it counts as: {text}" if text else "you say nothing"
         return f"Your reply could not be read; {done}."
-
-    # --- what a game must answer ------------------------------------------
-
-    @abstractmethod
-    def _begin(self) -> None:
-        """Deal a new game from ``np_random``. Nothing can be posted yet."""
-
-    @abstractmethod
-    def _system_prompt(self, agent: str) -> str:
-        """The rules and the agent's private facts, fixed for the game."""
-
-    @abstractmethod
-    def _introductions(self) -> tuple[Announcement, ...]:
-        """What is announced before the first stage."""
-
-    @abstractmethod
-    def _next_stage(self) -> Stage | None:
-        """The stage that follows, or ``None`` if the game is over."""
-
-    @abstractmethod
-    def _request(self, agent: str) -> Request:
-        """What ``agent`` is asked in the running stage."""
-
-    @abstractmethod
-    def _neutral(self, agent: str, request: Request) -> str:
-        """The act that stands in for an unreadable reply."""
-
-    @abstractmethod
-    def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
-        """How a choice is shown, and to whom, once it is public knowledge there."""
-
-    @abstractmethod
-    def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
-        """Apply the acts of a stage that has closed; post what follows from them."""
-
-    @abstractmethod
-    def _settle(self) -> None:
-        """Announce the end and pay the final rewards."""
-
-    @abstractmethod
-    def _hit_limit(self) -> bool:
-        """Whether a limit ended the game (truncation), not its rules."""
-
-    @abstractmethod
-    def _outcome(self) -> dict[str, Any]:
-        """The result in plain JSON types."""
-
-    @abstractmethod
-    def _config(self) -> dict[str, Any]:
-        """Constructor arguments in plain JSON types."""
-
-    @abstractmethod
-    def _name(self, agent: str) -> str:
-        """Display name; a single line without a colon."""
-
-    @abstractmethod
-    def _role(self, agent: str) -> str | None:
-        """The agent's own role."""
-
-    @abstractmethod
-    def _alive(self, agent: str) -> bool:
-        """Whether the agent is still in the game."""
-
-    @abstractmethod
-    def _facts(self, agent: str) -> dict[str, Any]:
-        """The agent's private facts in plain JSON types."""

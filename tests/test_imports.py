@@ -24,7 +24,7 @@ TRAINERS = ROOT / "trainers" / "omar_trainers"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("types", "spaces", "errors", "parsing", "intervals", "registry"),
     ("werewolf.rules", "sotopia.profiles"),
-    ("conversation", "inbox", "ledger"),
+    ("conversation", "inbox", "ledger", "stages"),
     ("werewolf", "werewolf_v0", "sotopia", "sotopia_v0", "parallel"),
     ("wrappers", "policy", "chat_policy", "judge", "playing"),
     ("rollout",),

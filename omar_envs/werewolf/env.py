@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
-from omar_envs.conversation import Announcement, ConversationEnv, Stage
+from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, single_line
+from omar_envs.stages import Announcement, Stage
 from omar_envs.types import CHOOSE, MODERATOR, SPEAK, Message, Request
 from omar_envs.werewolf.prompts import ABSTAIN, DEFAULT_NAMES, STYLES, Player, Reveal
 from omar_envs.werewolf.rules import Game, Rules, Step, check_number

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omar_envs.conversation import Announcement, ConversationEnv, Stage
+from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import StateError
+from omar_envs.stages import Announcement, Stage
 from omar_envs.types import CHOOSE, MODERATOR, SPEAK, Request
 
 A, B, C = AGENTS = ("a", "b", "c")

@@ -1,0 +1,103 @@
+"""What a game answers to the conversation engine: its stages, requests and results."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal, NamedTuple
+
+from omar_envs.types import Audience, Request
+
+
+class Announcement(NamedTuple):
+    """A moderator's line: who hears it, and its text."""
+
+    audience: Audience
+    text: str
+
+
+class Stage(NamedTuple):
+    """A part of the game in which some agents act under the same rules.
+
+    Attributes:
+        phase: machine-readable name of the phase, ``"night"``.
+        label: its name for readers, ``"Night 1"``.
+        agents: who acts, in order; with nobody the stage closes at once.
+        mode: ``simultaneous`` or ``sequential``.
+        audience: who hears what is said in it; ``None`` is everyone.
+        opening: announced before anybody acts.
+    """
+
+    phase: str
+    label: str
+    agents: tuple[str, ...]
+    mode: Literal["simultaneous", "sequential"]
+    audience: Audience = None
+    opening: tuple[Announcement, ...] = ()
+
+
+class Game(ABC):
+    """The questions that :class:`omar_envs.conversation.ConversationEnv` asks a game."""
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Deal a new game from ``np_random``. Nothing can be posted yet."""
+
+    @abstractmethod
+    def _system_prompt(self, agent: str) -> str:
+        """The rules and the agent's private facts, fixed for the game."""
+
+    @abstractmethod
+    def _introductions(self) -> tuple[Announcement, ...]:
+        """What is announced before the first stage."""
+
+    @abstractmethod
+    def _next_stage(self) -> Stage | None:
+        """The stage that follows, or ``None`` if the game is over."""
+
+    @abstractmethod
+    def _request(self, agent: str) -> Request:
+        """What ``agent`` is asked in the running stage."""
+
+    @abstractmethod
+    def _neutral(self, agent: str, request: Request) -> str:
+        """The act that stands in for an unreadable reply."""
+
+    @abstractmethod
+    def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
+        """How a choice is shown, and to whom, once it is public knowledge there."""
+
+    @abstractmethod
+    def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
+        """Apply the acts of a stage that has closed; post what follows from them."""
+
+    @abstractmethod
+    def _settle(self) -> None:
+        """Announce the end and pay the final rewards."""
+
+    @abstractmethod
+    def _hit_limit(self) -> bool:
+        """Whether a limit ended the game (truncation), not its rules."""
+
+    @abstractmethod
+    def _outcome(self) -> dict[str, Any]:
+        """The result in plain JSON types."""
+
+    @abstractmethod
+    def _config(self) -> dict[str, Any]:
+        """Constructor arguments in plain JSON types."""
+
+    @abstractmethod
+    def _name(self, agent: str) -> str:
+        """Display name; a single line without a colon."""
+
+    @abstractmethod
+    def _role(self, agent: str) -> str | None:
+        """The agent's own role."""
+
+    @abstractmethod
+    def _alive(self, agent: str) -> bool:
+        """Whether the agent is still in the game."""
+
+    @abstractmethod
+    def _facts(self, agent: str) -> dict[str, Any]:
+        """The agent's private facts in plain JSON types."""
