@@ -258,7 +258,8 @@ def arguments(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_arguments_that_the_next_test_breaks_are_good() -> None:
-    hierarchical_advantages(**arguments())
+    result = hierarchical_advantages(**arguments())
+    assert result.advantages.isfinite().all()
 
 
 @pytest.mark.parametrize(
