@@ -23,10 +23,10 @@ TRAINERS = ROOT / "trainers" / "omar_trainers"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("types", "spaces", "errors", "parsing", "intervals", "registry"),
-    ("werewolf.rules", "sotopia.profiles"),
+    ("werewolf.rules", "werewolf.roles", "werewolf.settings", "sotopia.profiles"),
     ("conversation", "inbox", "ledger", "stages"),
     ("werewolf", "werewolf_v0", "sotopia", "sotopia_v0", "parallel"),
-    ("wrappers", "policy", "chat_policy", "judge", "playing"),
+    ("wrappers", "policy", "chat_policy", "endpoint", "metering", "judge", "playing"),
     ("rollout",),
     ("transcript", "arena", "replay"),
     ("cli", "by_name", "terminal", "integrations", ""),

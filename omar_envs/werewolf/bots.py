@@ -22,6 +22,13 @@ FAKE_CLAIM = 0.45
 """Probability that a wolf without a claim yet poses as the seer when it speaks."""
 
 
+LIARS = ("werewolf", "possessed", "jester")
+"""Roles that gain by being believed to be what they are not."""
+
+OPEN = ("villager", "seer", "doctor")
+"""Roles that say what they are when they have nothing to report."""
+
+
 class Speech(NamedTuple):
     """How a bot words what it says."""
 
@@ -67,13 +74,19 @@ def act(view: View, speech: Speech, rng: np.random.Generator, noise: float) -> s
         return _speak(view, talk, speech, rng, random_act)
     if random_act:
         return _pick(request.choices, rng)
-    if view.facts["phase"] == "vote":
-        return _vote(view, talk, rng)
-    if view.role == "werewolf":
-        return _agreed_victim(view, talk, rng)
-    if view.role == "doctor":
-        believed = [name for name in talk.seer_claims if name in request.choices]
-        return _pick(believed or request.choices, rng)
+    match view.facts["phase"]:
+        case "vote" | "shot":
+            return _vote(view, talk, rng)
+        case "bid":
+            return _bid(view, talk, request.choices, rng)
+    match view.role:
+        case "werewolf":
+            return _agreed_victim(view, talk, rng)
+        case "doctor":
+            believed = [name for name in talk.seer_claims if name in request.choices]
+            return _pick(believed or request.choices, rng)
+        case "witch":
+            return _potion(view, talk, request.choices)
     unknown = [name for name in request.choices if name not in view.facts["investigations"]]
     return _pick(unknown or request.choices, rng)
 
@@ -112,12 +125,14 @@ def suspicion(view: View, talk: Talk) -> dict[str, float]:
             score[finding.target] += 0.5 if finding.wolf else -0.25
     for name, team in facts["investigations"].items():
         score[name] += 10.0 if team == "werewolf" else -10.0
+    for name in facts["partners"]:
+        score[name] -= 10.0 if view.role == "mason" else 0.0
     return {name: score[name] for name in facts["alive"] if name != view.name}
 
 
 def _liars(view: View, talk: Talk) -> set[str]:
     """Players whose seer claim cannot be true, as far as this agent can tell."""
-    revealed = view.facts["revealed"]
+    revealed = {**view.facts["executed"], **view.facts["revealed"]}
     liars = set()
     for name, findings in talk.seer_claims.items():
         if name == view.name:
@@ -147,20 +162,20 @@ def _speak(
             return speech.report(living[-1], wolf=True)
         last = list(facts["investigations"])[-1]
         return speech.report(last, wolf=facts["investigations"][last] == "werewolf")
-    if view.role == "werewolf":
+    if view.role in LIARS:
         return _lie(view, talk, speech, rng, others)
     scores = suspicion(view, talk)
     worst = max(scores.values(), default=0.0)
     if worst > 0.0:
         return speech.suspect(_pick([n for n in scores if scores[n] == worst], rng))
-    return speech.pass_(view.role or "villager")
+    return speech.pass_(view.role if view.role in OPEN else "villager")
 
 
 def _lie(
     view: View, talk: Talk, speech: Speech, rng: np.random.Generator, others: Sequence[str]
 ) -> str:
     own = talk.seer_claims.get(view.name, [])
-    targets = [name for name in others if name not in view.facts["partners"]]
+    targets = [name for name in others if name not in view.facts["partners"]] or others
     rivals = [name for name in talk.seer_claims if name in targets]
     victim = _pick(rivals or targets, rng)
     if own:
@@ -174,8 +189,9 @@ def _lie(
 
 def _vote(view: View, talk: Talk, rng: np.random.Generator) -> str:
     assert view.request is not None
-    scores = suspicion(view, talk)
-    if view.role == "werewolf":
+    told = suspicion(view, talk)
+    scores = {name: told[name] for name in view.request.choices if name in told}
+    if view.role in ("werewolf", "possessed"):
         scores = {n: s for n, s in scores.items() if n not in view.facts["partners"]}
         for name in talk.seer_claims:
             if name in scores:
@@ -184,6 +200,22 @@ def _vote(view: View, talk: Talk, rng: np.random.Generator) -> str:
         return _pick(view.request.choices, rng)
     worst = max(scores.values())
     return _pick([name for name, score in scores.items() if score == worst], rng)
+
+
+def _bid(view: View, talk: Talk, choices: Sequence[str], rng: np.random.Generator) -> str:
+    if "werewolf" in view.facts["investigations"].values():
+        return choices[-1]
+    keen = max(suspicion(view, talk).values(), default=0.0) > 0.0
+    return choices[int(rng.integers(3)) + keen]
+
+
+def _potion(view: View, talk: Talk, choices: Sequence[str]) -> str:
+    """Heals the victim if there is one, poisons only on strong suspicion, else passes."""
+    if view.facts["victim"] is not None:
+        return str(view.facts["victim"])
+    scores = {name: s for name, s in suspicion(view, talk).items() if name in choices}
+    worst = max(scores, key=lambda name: scores[name], default=choices[-1])
+    return worst if scores.get(worst, 0.0) >= 3.0 else choices[-1]
 
 
 def _victim(view: View, talk: Talk, rng: np.random.Generator) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import permutations
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any
 
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
-from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, single_line
 from omar_envs.stages import Announcement, Stage
-from omar_envs.types import CHOOSE, MODERATOR, SPEAK, Message, Request
-from omar_envs.werewolf.prompts import ABSTAIN, DEFAULT_NAMES, STYLES, Player, Reveal
-from omar_envs.werewolf.rules import Game, Rules, Step, check_number
+from omar_envs.types import CHOOSE, MODERATOR, SPEAK, Judge, Message, Request
+from omar_envs.werewolf.mentions import Mentions
+from omar_envs.werewolf.presets import with_preset
+from omar_envs.werewolf.prompts import ABSTAIN, BIDS, PASS, STYLES, Player, Reveal, Speaking
+from omar_envs.werewolf.roles import Learned
+from omar_envs.werewolf.rules import Death, Game, Rules, Step
+from omar_envs.werewolf.table import Table
 
-_VERBS: dict[str, str] = {"werewolf": "kill", "doctor": "protect", "seer": "investigate"}
+_RULES = tuple(field.name for field in fields(Rules) if field.init)
+_TABLE = tuple(field.name for field in fields(Table) if field.init and field.name != "num_players")
+_PENALTIES = ("invalid_penalty", "format_penalty", "length_penalty")
+_SPEAKING = ("wolf_chat", "discussion", "last_words")
 
 
 class WerewolfEnv(ConversationEnv):
@@ -28,97 +35,68 @@ class WerewolfEnv(ConversationEnv):
 
     def __init__(
         self,
-        num_players: int = 7,
-        roles: Mapping[str, int] | None = None,
-        discussion: str = "simultaneous",
-        discussion_rounds: int = 2,
-        wolf_chat_rounds: int = 1,
-        first_phase: str = "night",
-        first_night_kill: bool = True,
-        vote_tie: str = "random",
-        vote_rule: str = "plurality",
-        allow_abstain: bool = True,
-        reveal_on_death: str = "role",
-        doctor_self_save: bool = True,
-        win_rule: str = "parity",
-        max_days: int = 10,
-        max_speech_chars: int = 500,
-        elimination_discount: float = 0.9,
-        invalid_penalty: float = 0.0,
-        prompt_style: str = "plain",
-        names: Sequence[str] | None = None,
-        private_tags: Sequence[str] = DEFAULT_PRIVATE_TAGS,
+        preset: str | None = None,
+        *,
+        judge: Judge | None = None,
         render_mode: str | None = None,
+        **settings: Any,
     ) -> None:
-        self.rules = Rules(
-            num_players=num_players,
-            roles=_checked_roles(roles),
-            discussion=discussion,
-            discussion_rounds=discussion_rounds,
-            wolf_chat_rounds=wolf_chat_rounds,
-            first_phase=first_phase,
-            first_night_kill=first_night_kill,
-            vote_tie=vote_tie,
-            vote_rule=vote_rule,
-            allow_abstain=allow_abstain,
-            reveal_on_death=reveal_on_death,
-            doctor_self_save=doctor_self_save,
-            win_rule=win_rule,
-            max_days=max_days,
-            elimination_discount=elimination_discount,
+        settings = with_preset(preset, settings)
+        _refuse_unknown(settings)
+        rules = {name: settings[name] for name in _RULES if name in settings}
+        rules["roles"] = _checked_roles(settings.get("roles"))
+        self.rules = Rules(**rules)
+        self.table = Table(
+            num_players=self.rules.num_players,
+            **{name: settings[name] for name in _TABLE if name in settings},
         )
-        if isinstance(max_speech_chars, bool) or not isinstance(max_speech_chars, int):
-            raise ConfigError(f"max_speech_chars must be an integer: got {max_speech_chars!r}")
-        if not 1 <= max_speech_chars <= 100_000:
-            raise ConfigError(f"max_speech_chars must be from 1 to 100000: got {max_speech_chars}")
-        check_number("invalid_penalty", invalid_penalty)
-        if invalid_penalty < 0:
-            raise ConfigError(f"invalid_penalty must be at least 0: got {invalid_penalty}")
-        if prompt_style not in STYLES:
-            known = ", ".join(repr(style) for style in STYLES)
-            raise ConfigError(f"prompt_style must be one of {known}: got {prompt_style!r}")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ConfigError(f"render_mode must be None, 'human' or 'ansi': got {render_mode!r}")
+        _check_zero_sum(self.rules, self.table, judge)
         super().__init__(
-            tuple(f"player_{i}" for i in range(num_players)),
+            tuple(f"player_{i}" for i in range(self.rules.num_players)),
             components=("outcome",),
-            invalid_penalty=float(invalid_penalty),
-            private_tags=_checked_tags(private_tags),
+            invalid_penalty=self.table.invalid_penalty,
+            private_tags=tuple(self.table.private_tags),
             render_mode=render_mode,
         )
-        self._max_speech_chars = max_speech_chars
-        self._prompt_style = prompt_style
-        self._prompts = STYLES[prompt_style]
-        self._name_pool = _checked_names(names, num_players)
+        self._prompts = STYLES[self.table.prompt_style]
         self._index = {agent: i for i, agent in enumerate(self.possible_agents)}
 
     # --- dealing ----------------------------------------------------------
 
     def _begin(self) -> None:
         self._game = Game(self.rules, self.np_random)
-        order = self.np_random.permutation(len(self._name_pool))[: self.rules.num_players]
-        self._names: list[str] = [self._name_pool[i] for i in order]
+        self._names = self._deal(self.table.name_pool)
+        self._personas = self._deal(self.table.persona_pool) if self.table.persona_pool else ()
         self._by_name = {name: player for player, name in enumerate(self._names)}
         self._step = Step("discussion", 0)
+        self._mentions = Mentions(self._names)
         self._seen: dict[int, dict[str, str]] = {}
+        self._executed: dict[int, dict[str, str]] = {}
         self._revealed: dict[str, str] = {}
+        self._said: dict[int, int] = {}
+
+    def _deal(self, pool: Sequence[str]) -> tuple[str, ...]:
+        order = self.np_random.permutation(len(pool))[: self.rules.num_players]
+        return tuple(pool[i] for i in order.tolist())
 
     def _introductions(self) -> tuple[Announcement, ...]:
         return ()
 
     def _system_prompt(self, agent: str) -> str:
         player = self._index[agent]
-        told = Player(self._names[player], self._game.roles[player], self._partners(player))
+        told = Player(
+            self._names[player],
+            self._game.roles[player],
+            self._partners(player),
+            self._personas[player] if self._personas else "",
+        )
         return self._prompts.system(self.rules, self._names, told)
 
     def _partners(self, player: int) -> list[str]:
-        if self._game.roles[player] != "werewolf":
-            return []
-        return [
-            self._names[other]
-            for other, role in enumerate(self._game.roles)
-            if role == "werewolf" and other != player
-        ]
+        known = self._game.held[player].partners(self._game, player)
+        return [self._names[other] for other in known]
 
     # --- stages -----------------------------------------------------------
 
@@ -128,108 +106,196 @@ class WerewolfEnv(ConversationEnv):
         if step is None:
             return None
         self._step = step
-        players = self._players_of(step)
+        new_phase = before.dark != step.dark or before.day != step.day
+        if new_phase and not step.dark:
+            self._said = {}
+            self._mentions.forget()
+        players = self._game.actors(step)
+        if step.kind in ("bid", "discussion"):
+            players = [player for player in players if self._chars_left(player) > 0]
         agents = tuple(self.possible_agents[player] for player in players)
-        night = step.kind in ("wolf_chat", "night")
-        new_phase = (before.kind in ("wolf_chat", "night")) != night or before.day != step.day
-        opening = Announcement(None, self._prompts.opening(step))
-        sequential = step.kind == "discussion" and self.rules.discussion == "round_robin"
+        # The wolves' talk takes place, empty, even with one wolf left: stages are
+        # numbered, and a missing number would tell the others how many live.
         return Stage(
             phase=step.kind,
             label=self._prompts.phase(step).capitalize(),
             agents=agents,
-            mode="sequential" if sequential else "simultaneous",
+            mode="sequential" if self._in_turn(step) else "simultaneous",
             audience=agents if step.kind == "wolf_chat" else None,
-            opening=(opening,) if new_phase else (),
+            opening=(Announcement(None, self._prompts.opening(step)),) if new_phase else (),
         )
 
-    def _players_of(self, step: Step) -> list[int]:
-        if step.kind == "night":
-            return self._game.night_actors(step)
-        if step.kind == "wolf_chat":
-            # The stage takes place, empty, even with one wolf left: stages are
-            # numbered, and a missing number would tell the others how many live.
-            wolves = self._game.living("werewolf")
-            return wolves if len(wolves) > 1 else []
-        return self._game.living()
+    def _in_turn(self, step: Step) -> bool:
+        if step.kind == "discussion":
+            return self.rules.discussion in ("round_robin", "random_order")
+        return step.kind == "vote" and self.rules.voting == "sequential"
+
+    def _chars_left(self, player: int) -> int:
+        most = self.table.max_speech_chars
+        if self.table.speech_budget is None:
+            return most
+        return min(most, self.table.speech_budget - self._said.get(player, 0))
+
+    # --- requests ---------------------------------------------------------
 
     def _request(self, agent: str) -> Request:
-        step = self._step
-        if step.kind == "discussion":
-            text = self._prompts.ask_talk(step, self._max_speech_chars)
-            return Request(SPEAK, text, max_chars=self._max_speech_chars)
-        if step.kind == "wolf_chat":
-            text = self._prompts.ask_wolf_chat(step, self._max_speech_chars)
-            return Request(SPEAK, text, max_chars=self._max_speech_chars)
-        player = self._index[agent]
-        choices = [self._names[target] for target in self._game.targets(player, step.kind)]
-        if step.kind == "vote" and self.rules.allow_abstain:
-            choices.append(ABSTAIN)
-        return Request(
-            CHOOSE, self._prompts.ask_choice(self._verb(player), choices), tuple(choices)
-        )
+        if self._step.kind in _SPEAKING:
+            return self._speech_request(self._index[agent])
+        return self._choice_request(self._index[agent])
 
-    def _verb(self, player: int) -> str:
-        return "vote" if self._step.kind == "vote" else _VERBS[self._game.roles[player]]
+    def _speech_request(self, player: int) -> Request:
+        step, prompts = self._step, self._prompts
+        counted = step.kind == "discussion"
+        how = Speaking(
+            self._chars_left(player) if counted else self.table.max_speech_chars,
+            self.table.allow_silence,
+        )
+        match step.kind:
+            case "discussion":
+                text = prompts.ask_talk(step, how)
+            case "wolf_chat":
+                text = prompts.ask_wolf_chat(step, how)
+            case _:
+                text = prompts.ask_last_words(step, how)
+        return Request(SPEAK, text, max_chars=how.max_chars)
+
+    def _choice_request(self, player: int) -> Request:
+        step, prompts, game = self._step, self._prompts, self._game
+        if step.kind == "bid":
+            return Request(CHOOSE, prompts.ask_bid(step), BIDS)
+        choices = tuple([self._names[target] for target in game.targets(player, step.kind)])
+        match step.kind:
+            case "vote":
+                if self.rules.allow_abstain:
+                    choices = (*choices, ABSTAIN)
+                return Request(
+                    CHOOSE, prompts.ask_vote(self.rules.voting == "sealed", choices), choices
+                )
+            case "night":
+                role = game.held[player]
+                if role.may_pass:
+                    choices = (*choices, PASS)
+                told = role.told(game.night)
+                name = None if told is None else self._names[told]
+                return Request(CHOOSE, prompts.ask_night(role, name, choices), choices)
+        return Request(CHOOSE, prompts.ask_shot(choices), choices)
 
     def _neutral(self, agent: str, request: Request) -> str:
         if request.kind is SPEAK:
             return ""
-        if ABSTAIN in request.choices:
-            return ABSTAIN
+        for way_out in (ABSTAIN, PASS):
+            if way_out in request.choices:
+                return way_out
+        if request.choices == BIDS:
+            return BIDS[0]
         return request.choices[int(self.np_random.integers(len(request.choices)))]
 
     def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
-        player = self._index[agent]
-        verb = self._verb(player)
-        if verb == "vote":
-            audience: tuple[str, ...] | None = None
-        elif verb == "kill":
-            audience = tuple(self.possible_agents[w] for w in self._game.living("werewolf"))
-        else:
-            audience = (agent,)
-        return Announcement(audience, self._prompts.chose(verb, text))
+        match self._step.kind:
+            case "vote":
+                return Announcement(None, self._prompts.notice("vote", text))
+            case "shot":
+                return Announcement(None, self._prompts.notice("shoot", text))
+            case "bid":
+                return Announcement((agent,), self._prompts.notice("bid", text))
+        role = self._game.held[self._index[agent]]
+        audience: tuple[str, ...] = (agent,)
+        if role.is_wolf:
+            audience = self._agents_of(w for w in self._game.wolves if self._game.alive[w])
+        return Announcement(audience, self._prompts.night_notice(role, text))
+
+    # --- what acts do -----------------------------------------------------
 
     def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
-        named = {self._index[agent]: self._by_name.get(text) for agent, text in acts.items()}
-        if self._step.kind == "night":
-            targets = {player: target for player, target in named.items() if target is not None}
-            result = self._game.resolve_night(self._step, targets)
-            for seer, (target, team) in result.seen.items():
-                name = self._names[target]
-                self._seen.setdefault(seer, {})[name] = team
-                self.post(self._prompts.seen(name, team), (self.possible_agents[seer],))
-            self.post(self._prompts.killed(*self._obituary(result.killed)))
-        elif self._step.kind == "vote":
-            out = self._game.resolve_vote(self._step, named)
-            self.post(self._prompts.voted_out(*self._obituary(out)))
+        step = self._step
+        match step.kind:
+            case "night":
+                self._resolve_night(step, acts)
+            case "vote":
+                self._resolve_vote(step, acts)
+            case "bid":
+                bids = {self._index[agent]: int(bid) for agent, bid in acts.items()}
+                self._game.resolve_bids(bids, self._mentions.latest_first())
+            case "shot":
+                for target in self._targets_of(acts).values():
+                    assert target is not None  # a shot cannot be passed
+                    death = self._game.resolve_shot(step, target)
+                    self.post(self._prompts.shot(*self._obituary(death)))
+            case "discussion":
+                for agent, text in acts.items():
+                    player = self._index[agent]
+                    self._said[player] = self._said.get(player, 0) + len(text)
+                    if self.rules.discussion == "bidding":
+                        self._mentions.hear(player, text)
 
-    def _obituary(self, player: int | None) -> tuple[str | None, Reveal]:
-        if player is None:
-            return None, Reveal()
-        shown = self.rules.reveal_on_death
+    def _targets_of(self, acts: dict[str, str]) -> dict[int, int | None]:
+        return {self._index[agent]: self._by_name.get(text) for agent, text in acts.items()}
+
+    def _resolve_night(self, step: Step, acts: dict[str, str]) -> None:
+        deaths = self._game.resolve_night(step, self._targets_of(acts))
+        for fact in self._game.night.learned:
+            self._tell(fact, self._seen)
+        self._game.night.learned.clear()
+        if step.round == self.rules.night_rounds[-1]:
+            for death in deaths:
+                self.post(self._prompts.killed(*self._obituary(death)))
+            if not deaths:
+                self.post(self._prompts.killed(None, Reveal()))
+
+    def _resolve_vote(self, step: Step, acts: dict[str, str]) -> None:
+        vote = self._game.resolve_vote(step, self._targets_of(acts))
+        if vote.tied:
+            self.post(self._prompts.revote([self._names[player] for player in vote.tied]))
+        elif vote.spared is not None:
+            name, role = self._names[vote.spared], self._game.roles[vote.spared]
+            self._revealed[name] = role
+            self.post(self._prompts.spared(name, role))
+        elif vote.out is not None:
+            death = Death(vote.out, step.day, "voted_out")
+            self.post(self._prompts.voted_out(*self._obituary(death)))
+        else:
+            self.post(self._prompts.voted_out(None, Reveal()))
+        for fact in vote.learned:
+            self._tell(fact, self._executed)
+
+    def _tell(self, fact: Learned, known: dict[int, dict[str, str]]) -> None:
+        name = self._names[fact.target]
+        known.setdefault(fact.player, {})[name] = fact.team
+        self.post(self._prompts.seen(name, fact.team), (self.possible_agents[fact.player],))
+
+    def _obituary(self, death: Death) -> tuple[str, Reveal]:
+        shown = self.rules.reveal_night if self._step.dark else self.rules.reveal_day
+        name = self._names[death.player]
         reveal = Reveal(
-            role=self._game.roles[player] if shown == "role" else None,
-            team=self._game.team(player) if shown == "team" else None,
+            role=self._game.roles[death.player] if shown == "role" else None,
+            team=self._game.seen_as(death.player) if shown == "team" else None,
         )
         word = reveal.role or reveal.team
         if word is not None:
-            self._revealed[self._names[player]] = word
-        return self._names[player], reveal
+            self._revealed[name] = word
+        return name, reveal
+
+    def _agents_of(self, players: Iterable[int]) -> tuple[str, ...]:
+        return tuple([self.possible_agents[player] for player in players])
 
     # --- the end ----------------------------------------------------------
 
     def _settle(self) -> None:
         self.post(self._prompts.end(self._game.winner()))
-        for agent, player in self._index.items():
-            self.pay(agent, "outcome", self._game.reward(player))
+        for agent, amount in zip(self.possible_agents, self._game.rewards(), strict=True):
+            self.pay(agent, "outcome", amount)
 
     def _hit_limit(self) -> bool:
         return self._game.winner() is None
 
     def _outcome(self) -> dict[str, Any]:
         winner = self._game.winner()
-        reason = {"village": "no_werewolves", "werewolf": self.rules.win_rule, None: "max_days"}
+        reason = {
+            "village": "no_werewolves",
+            "werewolf": self.rules.win_rule,
+            "jester": "voted_out",
+            None: "max_days",
+        }
         return {
             "winner": winner,
             "reason": reason[winner],
@@ -244,28 +310,16 @@ class WerewolfEnv(ConversationEnv):
     # --- facts ------------------------------------------------------------
 
     def _config(self) -> dict[str, Any]:
-        rules = self.rules
-        return {
-            "num_players": rules.num_players,
-            "roles": dict(rules.roles),
-            "discussion": rules.discussion,
-            "discussion_rounds": rules.discussion_rounds,
-            "wolf_chat_rounds": rules.wolf_chat_rounds,
-            "first_phase": rules.first_phase,
-            "first_night_kill": rules.first_night_kill,
-            "vote_tie": rules.vote_tie,
-            "vote_rule": rules.vote_rule,
-            "allow_abstain": rules.allow_abstain,
-            "reveal_on_death": rules.reveal_on_death,
-            "doctor_self_save": rules.doctor_self_save,
-            "win_rule": rules.win_rule,
-            "max_days": rules.max_days,
-            "max_speech_chars": self._max_speech_chars,
-            "elimination_discount": float(rules.elimination_discount),
-            "invalid_penalty": self._invalid_penalty,
-            "prompt_style": self._prompt_style,
-            "names": list(self._name_pool),
-            "private_tags": list(self._private_tags),
+        config = {name: getattr(self.rules, name) for name in _RULES}
+        config |= {name: getattr(self.table, name) for name in _TABLE}
+        reveal = self.rules.reveal_on_death
+        return config | {
+            "roles": dict(self.rules.roles),
+            "reveal_on_death": reveal if isinstance(reveal, str) else list(reveal),
+            "elimination_discount": float(self.rules.elimination_discount),
+            "names": list(self.table.name_pool),
+            "personas": list(self.table.persona_pool) or None,
+            "private_tags": list(self.table.private_tags),
         }
 
     def _name(self, agent: str) -> str:
@@ -284,14 +338,29 @@ class WerewolfEnv(ConversationEnv):
             "alive": [self._names[other] for other in self._game.living()],
             "partners": self._partners(player),
             "investigations": dict(self._seen.get(player, {})),
+            "executed": dict(self._executed.get(player, {})),
+            "victim": self._victim_told(player),
             "revealed": dict(self._revealed),
             "phase": self._phase_seen_by(player),
             "day": self._step.day,
             "roles_in_play": {role: count for role, count in self.rules.roles.items() if count},
         }
 
+    def _victim_told(self, player: int) -> str | None:
+        if self._step.kind != "night" or player not in self._game.actors(self._step):
+            return None
+        told = self._game.held[player].told(self._game.night)
+        return None if told is None else self._names[told]
+
+    def _phase_seen_by(self, player: int) -> str:
+        # The wolves' chat is skipped where only one is left: that it takes place is their secret.
+        hidden = self._step.kind == "wolf_chat" and not self._game.held[player].is_wolf
+        return "night" if hidden else self._step.kind
+
+    # --- words ------------------------------------------------------------
+
     def _line(self, message: Message, reader: str) -> str:
-        if self._prompt_style == "plain":
+        if self.table.prompt_style == "plain":
             return super()._line(message, reader)
         if message.sender == MODERATOR:
             return message.text
@@ -303,13 +372,17 @@ class WerewolfEnv(ConversationEnv):
     def _invalid_notice(self, agent: str, request: Request, text: str) -> str:
         return self._prompts.invalid(text)
 
-    def _phase_seen_by(self, player: int) -> str:
-        # The wolves' chat is skipped where only one is left: that it takes place is their secret.
-        hidden = self._step.kind == "wolf_chat" and self._game.roles[player] != "werewolf"
-        return "night" if hidden else self._step.kind
+
+def _refuse_unknown(settings: dict[str, Any]) -> None:
+    known = sorted({*_RULES, *_TABLE})
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise TypeError(f"werewolf_v0 has no setting {name!r}; {hint}")
 
 
-def _checked_roles(roles: Mapping[str, int] | None) -> dict[str, int]:
+def _checked_roles(roles: object) -> dict[str, int]:
     if roles is None:
         return {}
     if not isinstance(roles, Mapping):
@@ -319,34 +392,13 @@ def _checked_roles(roles: Mapping[str, int] | None) -> dict[str, int]:
     return dict(roles)
 
 
-def _checked_tags(tags: Sequence[str]) -> tuple[str, ...]:
-    if not _is_list_of_str(tags) or not all(tag.isidentifier() for tag in tags):
-        raise ConfigError(f"private_tags must be a list of tag names, like ['think']: got {tags!r}")
-    return tuple(tags)
-
-
-def _is_list_of_str(value: object) -> bool:
-    # No set: its order, and so the game, would change with PYTHONHASHSEED.
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return False
-    return all(isinstance(item, str) for item in value)
-
-
-def _checked_names(names: Sequence[str] | None, num_players: int) -> tuple[str, ...]:
-    if names is None:
-        return DEFAULT_NAMES[:num_players]
-    if not _is_list_of_str(names):
-        raise ConfigError(f"names must be a list of display names: got {names!r}")
-    for name in names:
-        if not name or name != single_line(name) or not name.replace(" ", "").isalnum():
-            raise ConfigError(f"a name must be letters, digits and single spaces: got {name!r}")
-        if name.casefold() in (ABSTAIN, MODERATOR, "nobody"):
-            raise ConfigError(f"{name!r} means something else in this game; take another name")
-    if len({name.casefold() for name in names}) < len(names):
-        raise ConfigError("names must differ in more than case")
-    for name, other in permutations((*names, ABSTAIN), 2):
-        if f" {name} ".casefold() in f" {other} ".casefold():
-            raise ConfigError(f"{other!r} contains {name!r}: a reply could mean either")
-    if len(names) < num_players:
-        raise ConfigError(f"{num_players} players need as many names: got {len(names)}")
-    return tuple(names)
+def _check_zero_sum(rules: Rules, table: Table, judge: Judge | None) -> None:
+    if not rules.zero_sum:
+        return
+    paid = [name for name in _PENALTIES if getattr(table, name) > 0]
+    paid += ["judge"] if judge is not None else []
+    if paid:
+        raise ConfigError(
+            f"zero_sum=True excludes {', '.join(paid)}: "
+            "what is paid beside the outcome would not sum to zero"
+        )

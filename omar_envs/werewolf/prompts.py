@@ -2,7 +2,8 @@
 
 :class:`PlainPrompts` is English for language models and people.
 :class:`TersePrompts` says the same in few fixed words separated by single
-spaces, for models of a hundred words.
+spaces, for models of a hundred words. What is special about a role is told in
+the role's own words, which are in :mod:`omar_envs.werewolf.roles`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from omar_envs.werewolf.rules import Rules, Step, Team
+from omar_envs.werewolf.roles import ROLE_CLASSES, Role, Team
+from omar_envs.werewolf.rules import Rules, Step
 
 ABSTAIN = "abstain"
+PASS = "pass"
+BIDS = ("0", "1", "2", "3", "4")
 
 DEFAULT_NAMES = (
     *("Ana", "Bruno", "Clara", "Diego", "Elena", "Felix", "Greta", "Hugo"),
     *("Irene", "Jonas", "Katya", "Leo", "Mira", "Nadia", "Oscar", "Petra"),
     *("Quentin", "Rosa", "Stefan", "Tara", "Umar", "Vera", "Walter", "Zoe"),
+)
+
+DEFAULT_PERSONAS = (
+    "You are calm and weigh every word before you speak.",
+    "You are quick to accuse and slow to forgive.",
+    "You trust people until they contradict themselves.",
+    "You count votes and remember who voted for whom.",
+    "You joke a lot, most of all when you are nervous.",
+    "You speak little and listen closely.",
+    "You like to lead and to propose plans.",
+    "You follow whoever sounds most certain.",
+    "You doubt every claim that comes without a reason.",
+    "You are warm and try to keep the peace.",
+    "You are stubborn and rarely change your mind.",
+    "You ask more questions than you answer.",
+    "You watch who defends whom.",
+    "You take nothing personally and say so.",
+    "You are dramatic and feel every betrayal.",
+    "You are a careful reader of small slips.",
+    "You prefer a risky move to waiting.",
+    "You prefer waiting to a risky move.",
+    "You argue from numbers and likelihoods.",
+    "You argue from how people sound.",
+    "You speak in short plain sentences.",
+    "You tell little stories to make a point.",
+    "You stand up for whoever is attacked.",
+    "You are suspicious of those who are never attacked.",
 )
 
 
@@ -27,13 +58,21 @@ class Player(NamedTuple):
     name: str
     role: str
     partners: Sequence[str]
+    persona: str = ""
 
 
 class Reveal(NamedTuple):
-    """What is told of the dead: the role, only the team, or nothing."""
+    """What is told of the dead: the role, only whether it was a werewolf, or nothing."""
 
     role: str | None = None
     team: Team | None = None
+
+
+class Speaking(NamedTuple):
+    """How an agent may speak: at most ``max_chars`` characters, or not at all."""
+
+    max_chars: int
+    may_pass: bool = False
 
 
 class Prompts(Protocol):
@@ -48,26 +87,50 @@ class Prompts(Protocol):
     def opening(self, step: Step) -> str:
         """Announced when a night or a day begins."""
 
-    def ask_talk(self, step: Step, max_chars: int) -> str:
+    def revote(self, names: Sequence[str]) -> str:
+        """Announced before another vote between the tied."""
+
+    def ask_talk(self, step: Step, how: Speaking) -> str:
         """Asks for words to everyone."""
 
-    def ask_wolf_chat(self, step: Step, max_chars: int) -> str:
+    def ask_wolf_chat(self, step: Step, how: Speaking) -> str:
         """Asks a wolf for words to the other wolves."""
 
-    def ask_choice(self, verb: str, choices: Sequence[str]) -> str:
-        """Asks for one of ``choices``; ``verb`` is kill, protect, investigate or vote."""
+    def ask_last_words(self, step: Step, how: Speaking) -> str:
+        """Asks the dying for words to everyone."""
 
-    def chose(self, verb: str, choice: str) -> str:
-        """What a choice looks like in the log, after the chooser's name."""
+    def ask_bid(self, step: Step) -> str:
+        """Asks how urgently the reader wants to speak next."""
+
+    def ask_night(self, role: Role, told: str | None, choices: Sequence[str]) -> str:
+        """Asks a role for its night act; ``told`` is the name that it is told, if any."""
+
+    def ask_vote(self, sealed: bool, choices: Sequence[str]) -> str:
+        """Asks whom to eliminate."""
+
+    def ask_shot(self, choices: Sequence[str]) -> str:
+        """Asks the dying hunter whom to shoot."""
+
+    def night_notice(self, role: Role, choice: str) -> str:
+        """What a night act looks like in the log, after the name of who acts."""
+
+    def notice(self, verb: str, choice: str) -> str:
+        """The same of a ``vote``, ``bid`` or ``shoot``."""
 
     def killed(self, name: str | None, reveal: Reveal) -> str:
-        """What the night brought."""
+        """Who died in the night, ``None`` if nobody did."""
 
     def voted_out(self, name: str | None, reveal: Reveal) -> str:
-        """What the vote brought."""
+        """Who was voted out, ``None`` if nobody was."""
+
+    def spared(self, name: str, role: str) -> str:
+        """Who was voted out and stays."""
+
+    def shot(self, name: str, reveal: Reveal) -> str:
+        """Whom a dying hunter shot."""
 
     def seen(self, name: str, team: Team) -> str:
-        """What a seer learns."""
+        """What an investigation or a medium finds."""
 
     def end(self, winner: Team | None) -> str:
         """Who has won; ``None`` at the round limit."""
@@ -80,65 +143,69 @@ class PlainPrompts:
     """English."""
 
     def system(self, rules: Rules, players: Sequence[str], player: Player) -> str:
-        deck = ", ".join(
-            f"{count} {role if count == 1 else _PLURAL[role]}"
-            for role, count in rules.roles.items()
-            if count
-        )
         lines = [
             f"You are {player.name}, playing Werewolf with {len(players)} players: "
             f"{', '.join(players)}.",
-            f"Roles in the game: {deck}. Yours is {player.role}.",
-            _ROLE_TEXT[player.role],
+            f"Roles in the game: {_deck_text(rules)}. Yours is {player.role}.",
+            *(f"- {role}: {ROLE_CLASSES[role].text}" for role, n in rules.roles.items() if n),
         ]
+        role = ROLE_CLASSES[player.role]
         if player.partners:
-            lines.append(f"Your fellow werewolves: {', '.join(player.partners)}.")
-        elif player.role == "werewolf":
+            lines.append(f"Your fellow {role.plural}: {', '.join(player.partners)}.")
+        elif role.is_wolf:
             lines.append("You are the only werewolf.")
-        wolves_win = (
-            "The werewolves win once they are at least half of the living"
-            if rules.win_rule_is_parity
-            else "The werewolves win once everyone else is dead"
-        )
-        lines += [
-            "Each night the werewolves kill one player; each day everyone talks, then votes "
-            "in secret on whom to eliminate. The eliminated stay silent.",
-            *([] if rules.first_night_kill else ["In the first night nobody is killed."]),
-            _vote_text(rules),
-            f"{wolves_win}; the village wins once no werewolf is left. "
-            f"After {rules.max_days} days without a winner the game is a draw. "
-            "You win or lose with your team, dead or alive.",
-            "Lines that begin with '* ' and the question at the end come from the moderator; any "
-            "other line is what the player named at its beginning said, true or not.",
-        ]
-        return "\n".join(lines)
+        if player.persona:
+            lines.append(f"Your persona: {player.persona}")
+        return "\n".join((*lines, *_rule_lines(rules)))
 
     def phase(self, step: Step) -> str:
-        name = "Night" if step.kind in ("wolf_chat", "night") else "Day"
-        return f"{name} {step.day}"
+        return f"{'Night' if step.dark else 'Day'} {step.day}"
 
     def opening(self, step: Step) -> str:
         return f"{self.phase(step)} begins."
 
-    def ask_talk(self, step: Step, max_chars: int) -> str:
+    def revote(self, names: Sequence[str]) -> str:
+        return f"The vote decided nothing. There is one more, between {', '.join(names)}."
+
+    def ask_talk(self, step: Step, how: Speaking) -> str:
         return (
             f"Day {step.day}, discussion round {step.round}. "
-            f"Speak to everyone, in at most {max_chars} characters."
+            f"Speak to everyone, in at most {how.max_chars} characters{_or_pass(how)}."
         )
 
-    def ask_wolf_chat(self, step: Step, max_chars: int) -> str:
+    def ask_wolf_chat(self, step: Step, how: Speaking) -> str:
         return (
             f"Night {step.day}. Speak to the other werewolves, unheard by anyone else, "
-            f"in at most {max_chars} characters."
+            f"in at most {how.max_chars} characters{_or_pass(how)}."
         )
 
-    def ask_choice(self, verb: str, choices: Sequence[str]) -> str:
-        return f"{_QUESTION[verb]} Answer with one of: {', '.join(choices)}."
+    def ask_last_words(self, step: Step, how: Speaking) -> str:
+        return (
+            "You die. Speak your last words to everyone, "
+            f"in at most {how.max_chars} characters{_or_pass(how)}."
+        )
 
-    def chose(self, verb: str, choice: str) -> str:
-        if choice == ABSTAIN:
-            return "abstains."
-        return f"{_CHOSE[verb]} {choice}."
+    def ask_bid(self, step: Step) -> str:
+        return (
+            f"Day {step.day}, speech {step.round}: who wants it most speaks next. How much do you? "
+            f"Nobody sees your answer. From 0, not at all, to 4, at once: {', '.join(BIDS)}."
+        )
+
+    def ask_night(self, role: Role, told: str | None, choices: Sequence[str]) -> str:
+        return _with_choices(role.ask(told), choices)
+
+    def ask_vote(self, sealed: bool, choices: Sequence[str]) -> str:
+        seen = "Nobody sees your vote until all have voted." if sealed else "All see your vote."
+        return _with_choices(f"Whom do you vote to eliminate? {seen}", choices)
+
+    def ask_shot(self, choices: Sequence[str]) -> str:
+        return _with_choices("You die. Whom do you shoot?", choices)
+
+    def night_notice(self, role: Role, choice: str) -> str:
+        return "passes." if choice == PASS else f"{role.notice} {choice}."
+
+    def notice(self, verb: str, choice: str) -> str:
+        return "abstains." if choice == ABSTAIN else f"{_NOTICE[verb]} {choice}."
 
     def killed(self, name: str | None, reveal: Reveal) -> str:
         if name is None:
@@ -150,15 +217,17 @@ class PlainPrompts:
             return "Nobody was voted out."
         return f"{name} was voted out." + _reveal_text(name, reveal)
 
+    def spared(self, name: str, role: str) -> str:
+        return f"{name} was voted out, is the {role}, and stays, without a vote from now on."
+
+    def shot(self, name: str, reveal: Reveal) -> str:
+        return f"{name} was shot." + _reveal_text(name, reveal)
+
     def seen(self, name: str, team: Team) -> str:
         return f"{name} is {'a werewolf' if team == 'werewolf' else 'not a werewolf'}."
 
     def end(self, winner: Team | None) -> str:
-        if winner is None:
-            return "The game ends without a winner: the last day has passed."
-        if winner == "werewolf":
-            return "The werewolves win."
-        return "The village wins: no werewolf is left."
+        return _END[winner]
 
     def invalid(self, text: str) -> str:
         done = f"it counts as: {text}" if text else "you say nothing"
@@ -171,26 +240,46 @@ class TersePrompts:
     def system(self, rules: Rules, players: Sequence[str], player: Player) -> str:
         words = ["you", player.name, player.role, "players", *players]
         if player.partners:
-            words += ["wolves", *player.partners]
+            mates = "wolves" if player.role == "werewolf" else ROLE_CLASSES[player.role].plural
+            words += [mates, *player.partners]
+        if player.persona:
+            words += ["persona", player.persona]
         return " ".join(words)
 
     def phase(self, step: Step) -> str:
-        name = "night" if step.kind in ("wolf_chat", "night") else "day"
-        return f"{name} {step.day}"
+        return f"{'night' if step.dark else 'day'} {step.day}"
 
     def opening(self, step: Step) -> str:
         return self.phase(step)
 
-    def ask_talk(self, step: Step, max_chars: int) -> str:
+    def revote(self, names: Sequence[str]) -> str:
+        return f"tie {' '.join(names)}"
+
+    def ask_talk(self, step: Step, how: Speaking) -> str:
         return "talk"
 
-    def ask_wolf_chat(self, step: Step, max_chars: int) -> str:
+    def ask_wolf_chat(self, step: Step, how: Speaking) -> str:
         return "whisper"
 
-    def ask_choice(self, verb: str, choices: Sequence[str]) -> str:
-        return " ".join((verb, *choices))
+    def ask_last_words(self, step: Step, how: Speaking) -> str:
+        return "last words"
 
-    def chose(self, verb: str, choice: str) -> str:
+    def ask_bid(self, step: Step) -> str:
+        return " ".join(("bid", *BIDS))
+
+    def ask_night(self, role: Role, told: str | None, choices: Sequence[str]) -> str:
+        return " ".join((*(("victim", told) if told else ()), role.verb, *choices))
+
+    def ask_vote(self, sealed: bool, choices: Sequence[str]) -> str:
+        return " ".join(("vote", *choices))
+
+    def ask_shot(self, choices: Sequence[str]) -> str:
+        return " ".join(("shoot", *choices))
+
+    def night_notice(self, role: Role, choice: str) -> str:
+        return f"{role.verb} {choice}"
+
+    def notice(self, verb: str, choice: str) -> str:
         return f"{verb} {choice}"
 
     def killed(self, name: str | None, reveal: Reveal) -> str:
@@ -198,6 +287,12 @@ class TersePrompts:
 
     def voted_out(self, name: str | None, reveal: Reveal) -> str:
         return f"{name or 'nobody'} out {reveal.role or reveal.team or ''}".rstrip()
+
+    def spared(self, name: str, role: str) -> str:
+        return f"{name} stays {role}"
+
+    def shot(self, name: str, reveal: Reveal) -> str:
+        return f"{name} shot {reveal.role or reveal.team or ''}".rstrip()
 
     def seen(self, name: str, team: Team) -> str:
         return f"{name} is {'werewolf' if team == 'werewolf' else 'good'}"
@@ -211,46 +306,100 @@ class TersePrompts:
 
 STYLES: dict[str, Prompts] = {"plain": PlainPrompts(), "terse": TersePrompts()}
 
-_ROLE_TEXT = {
-    "villager": "Villagers know nothing but what they hear: find the werewolves by talk and vote.",
-    "werewolf": "Werewolves kill at night and pass for villagers by day.",
-    "seer": "Each night the seer learns whether one player is a werewolf.",
-    "doctor": "Each night the doctor protects one player from the werewolves.",
+_NOTICE = {"vote": "votes for", "bid": "bids", "shoot": "shoots"}
+_END: dict[Team | None, str] = {
+    None: "The game ends without a winner: the last day has passed.",
+    "werewolf": "The werewolves win.",
+    "village": "The village wins: no werewolf is left.",
+    "jester": "The jester wins alone.",
 }
-_PLURAL = {
-    "villager": "villagers",
-    "werewolf": "werewolves",
-    "seer": "seers",
-    "doctor": "doctors",
+_SHOWN = {
+    "none": "nothing is revealed",
+    "team": "it is revealed whether they were werewolves",
+    "role": "the role is revealed",
 }
-_QUESTION = {
-    "kill": "Whom do the werewolves kill tonight? The player whom most werewolves name dies.",
-    "protect": "Whom do you protect tonight?",
-    "investigate": "Whom do you investigate tonight?",
-    "vote": "Whom do you vote to eliminate? Nobody sees your vote until all have voted.",
-}
-_CHOSE = {
-    "kill": "names as victim:",
-    "protect": "protects",
-    "investigate": "investigates",
-    "vote": "votes for",
+
+
+def _with_choices(question: str, choices: Sequence[str]) -> str:
+    return f"{question} Answer with one of: {', '.join(choices)}."
+
+
+def _or_pass(how: Speaking) -> str:
+    return f", or answer {PASS} to say nothing" if how.may_pass else ""
+
+
+def _deck_text(rules: Rules) -> str:
+    return ", ".join(
+        f"{count} {role if count == 1 else ROLE_CLASSES[role].plural}"
+        for role, count in rules.roles.items()
+        if count
+    )
+
+
+def _rule_lines(rules: Rules) -> list[str]:
+    wolves_win = (
+        "The werewolves win once they are at least half of the living"
+        if rules.win_rule == "parity"
+        else "The werewolves win once everyone else is dead"
+    )
+    return [
+        "Each night the werewolves kill one player; each day everyone talks, then votes "
+        f"{'in secret' if rules.voting == 'sealed' else 'in turn'} on whom to eliminate. "
+        "The eliminated stay silent.",
+        *([] if rules.first_night_kill else ["In the first night nobody is killed."]),
+        *_LAST_WORDS[rules.last_words],
+        _vote_text(rules),
+        f"{wolves_win}; the village wins once no werewolf is left. "
+        f"After {rules.max_days} days without a winner the game is a draw. "
+        "You win or lose with your team, dead or alive.",
+        "Lines that begin with '* ' and the question at the end come from the moderator; any "
+        "other line is what the player named at its beginning said, true or not.",
+    ]
+
+
+_LAST_WORDS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "day": ("Who is voted out may speak once more before dying.",),
+    "all": ("Who is voted out or killed at night may speak once more before dying.",),
 }
 
 
 def _vote_text(rules: Rules) -> str:
+    second = " at random" if rules.revote_tie == "random" else " by eliminating nobody"
+    again = f"there is one more vote between them, and a tie in that one is settled{second}"
     if rules.vote_rule == "majority":
-        rule = "A player named by more than half of the living is out, otherwise nobody"
-    elif rules.vote_tie == "random":
-        rule = "The player with the most votes is out; a tie is broken at random"
+        rule = "A player named by more than half of those who may vote is out, otherwise "
+        rule += (
+            "there is one more vote between the most named"
+            if rules.vote_tie == "revote"
+            else ("nobody")
+        )
     else:
-        rule = "The player with the most votes is out; in a tie nobody is"
-    shown = {
-        "none": "nothing is revealed of the dead",
-        "team": "the team of the dead is revealed",
-        "role": "the role of the dead is revealed",
-    }[rules.reveal_on_death]
+        tie = {
+            "random": "; a tie is broken at random",
+            "none": "; in a tie nobody is",
+            "revote": f"; in a tie {again}",
+        }
+        rule = f"The player with the most votes is out{tie[rules.vote_tie]}"
     abstain = "You may abstain" if rules.allow_abstain else "You may not abstain"
-    return f"{rule}. {abstain}; {shown}."
+    return f"{rule}. {abstain}; {_reveal_rule(rules)}.{_mayor_text(rules)}"
+
+
+def _mayor_text(rules: Rules) -> str:
+    if not rules.roles["mayor"]:
+        return ""
+    if rules.mayor_vote == "double":
+        return " The mayor's vote counts twice."
+    return " The mayor's vote decides between the tied."
+
+
+def _reveal_rule(rules: Rules) -> str:
+    if rules.reveal_night == rules.reveal_day:
+        return f"of the dead {_SHOWN[rules.reveal_night]}"
+    return (
+        f"of those who die at night {_SHOWN[rules.reveal_night]}, "
+        f"of those who die by day {_SHOWN[rules.reveal_day]}"
+    )
 
 
 def _reveal_text(name: str, reveal: Reveal) -> str:

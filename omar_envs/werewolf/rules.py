@@ -1,135 +1,66 @@
 """The rules of Werewolf: who is dealt what, what acts do, who has won.
 
 Pure and seeded: players are indices, randomness comes from the generator that
-the caller passes, and nothing here knows of text, observations or gym.
+the caller passes, and nothing here knows of text, observations or gym. What is
+special about a role is in :mod:`omar_envs.werewolf.roles`.
+
+A caller takes steps from :meth:`Game.next_step`, lets those act whom
+:meth:`Game.actors` names, and hands their acts to the method of the step's kind::
+
+    night       resolve_night   whom each names, None to pass
+    bid         resolve_bids    0 to 4 for each
+    vote        resolve_vote    whom each names, None to abstain
+    shot        resolve_shot    whom the dying hunter names
+
+Talk (``wolf_chat``, ``discussion``, ``last_words``) has nothing to resolve.
+Deaths count when all that follows from them (last words, shots) is done, at once
+if nothing does; then, and at no other time, it is asked who has won.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from omar_envs.errors import ConfigError
+from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of
+from omar_envs.werewolf.settings import MAX_PLAYERS, MIN_PLAYERS, ROLES, Rules, default_roles
 
-Role = Literal["villager", "werewolf", "seer", "doctor"]
-Team = Literal["werewolf", "village"]
-StepKind = Literal["wolf_chat", "night", "discussion", "vote"]
+__all__ = [
+    "MAX_PLAYERS",
+    "MIN_PLAYERS",
+    "ROLES",
+    "Death",
+    "Game",
+    "Rules",
+    "Step",
+    "Vote",
+    "default_roles",
+    "team_of",
+]
 
-ROLES: tuple[Role, ...] = ("villager", "werewolf", "seer", "doctor")
-MIN_PLAYERS = 3
-MAX_PLAYERS = 24
-
-
-def team_of(role: str) -> Team:
-    """The team that a role wins with."""
-    return "werewolf" if role == "werewolf" else "village"
-
-
-def default_roles(num_players: int) -> dict[str, int]:
-    """One werewolf per four players (7 players have two), a seer, from 6 players a doctor."""
-    roles = {"werewolf": max(1, (num_players + 1) // 4), "seer": 1}
-    if num_players >= 6:
-        roles["doctor"] = 1
-    return roles
-
-
-@dataclass(frozen=True)
-class Rules:
-    """One set of rules. Every argument is checked here; see ``werewolf_v0`` for their meaning.
-
-    Raises:
-        ConfigError: a value is out of range, or two of them exclude each other.
-    """
-
-    num_players: int = 7
-    roles: Mapping[str, int] = field(default_factory=dict)
-    discussion: str = "simultaneous"
-    discussion_rounds: int = 2
-    wolf_chat_rounds: int = 1
-    first_phase: str = "night"
-    first_night_kill: bool = True
-    vote_tie: str = "random"
-    vote_rule: str = "plurality"
-    allow_abstain: bool = True
-    reveal_on_death: str = "role"
-    doctor_self_save: bool = True
-    win_rule: str = "parity"
-    max_days: int = 10
-    elimination_discount: float = 0.9
-
-    def __post_init__(self) -> None:
-        _check_int("num_players", self.num_players, MIN_PLAYERS, MAX_PLAYERS)
-        object.__setattr__(self, "roles", self._full_roles())
-        _check_choice("discussion", self.discussion, ("simultaneous", "round_robin"))
-        _check_choice("first_phase", self.first_phase, ("night", "day"))
-        _check_choice("vote_tie", self.vote_tie, ("random", "none"))
-        _check_choice("vote_rule", self.vote_rule, ("plurality", "majority"))
-        _check_choice("reveal_on_death", self.reveal_on_death, ("none", "team", "role"))
-        _check_choice("win_rule", self.win_rule, ("parity", "extinction"))
-        _check_int("discussion_rounds", self.discussion_rounds, 0, 100)
-        _check_int("wolf_chat_rounds", self.wolf_chat_rounds, 0, 100)
-        _check_int("max_days", self.max_days, 1, 1000)
-        _check_bool("first_night_kill", self.first_night_kill)
-        _check_bool("allow_abstain", self.allow_abstain)
-        _check_bool("doctor_self_save", self.doctor_self_save)
-        check_number("elimination_discount", self.elimination_discount)
-        if not 0.0 < self.elimination_discount <= 1.0:
-            raise ConfigError(
-                f"elimination_discount must be in (0, 1], 1 is off: got {self.elimination_discount}"
-            )
-        if self.first_phase == "day" and not self.first_night_kill:
-            raise ConfigError(
-                "first_night_kill=False needs first_phase='night': "
-                "a game that begins by day has no first night before it"
-            )
-
-    def _full_roles(self) -> dict[str, int]:
-        given = dict(self.roles) if self.roles else default_roles(self.num_players)
-        for role, count in given.items():
-            if role not in ROLES:
-                raise ConfigError(f"unknown role {role!r} in roles; known: {', '.join(ROLES)}")
-            _check_int(f"roles[{role!r}]", count, 0, MAX_PLAYERS)
-        dealt = sum(given.values())
-        others = sum(count for role, count in given.items() if role != "villager")
-        if dealt > self.num_players:
-            raise ConfigError(
-                f"roles name {dealt} players but num_players is {self.num_players}: "
-                "lower a count or raise num_players"
-            )
-        if given.get("villager", 0) and dealt < self.num_players:
-            raise ConfigError(
-                f"roles name {dealt} players but num_players is {self.num_players}: "
-                "leave 'villager' out to fill up with villagers, or correct its count"
-            )
-        full: dict[str, int] = {role: given.get(role, 0) for role in ROLES}
-        full["villager"] = self.num_players - others
-        wolves = full["werewolf"]
-        village = self.num_players - wolves
-        if wolves < 1:
-            raise ConfigError("roles has no werewolf: the village would have won before the start")
-        if village < 1 or (self.win_rule_is_parity and wolves >= village):
-            raise ConfigError(
-                f"{wolves} werewolves among {self.num_players} players have won before the start "
-                f"under win_rule={self.win_rule!r}: lower the number of werewolves"
-            )
-        return full
-
-    @property
-    def win_rule_is_parity(self) -> bool:
-        """Whether the wolves win at half of the living, not only when alone."""
-        return self.win_rule == "parity"
+StepKind = Literal["wolf_chat", "night", "bid", "discussion", "vote", "last_words", "shot"]
 
 
 class Step(NamedTuple):
-    """One step of the schedule: ``day`` counts from 1, ``round`` from 1."""
+    """One step of the schedule.
+
+    Attributes:
+        kind: what is done in it.
+        day: number of the day or night, from 1.
+        round: of those of this kind on this day or night, from 1; a second
+            ``vote`` is a revote.
+        actor: who speaks its last words or shoots; -1 in other steps.
+        dark: whether it belongs to the night.
+    """
 
     kind: StepKind
     day: int
     round: int = 1
+    actor: int = -1
+    dark: bool = False
 
 
 class Death(NamedTuple):
@@ -137,14 +68,23 @@ class Death(NamedTuple):
 
     player: int
     day: int
-    cause: Literal["killed", "voted_out"]
+    cause: Cause
 
 
-class NightResult(NamedTuple):
-    """What came of a night: the victim if one died, and what each seer learned."""
+class Vote(NamedTuple):
+    """What came of a vote.
 
-    killed: int | None
-    seen: dict[int, tuple[int, Team]]
+    Attributes:
+        out: who was voted out and dies, if anybody.
+        spared: who was voted out and stays (an idiot).
+        tied: between whom there is another vote.
+        learned: what somebody learns of it.
+    """
+
+    out: int | None = None
+    spared: int | None = None
+    tied: tuple[int, ...] = ()
+    learned: tuple[Learned, ...] = ()
 
 
 class Game:
@@ -152,155 +92,303 @@ class Game:
 
     Args:
         rules: the rules.
-        rng: generator of the game; dealing and ties draw from it.
+        rng: generator of the game; dealing, orders and ties draw from it.
+
+    Attributes:
+        roles: name of every player's role.
+        held: every player's role itself, which remembers what it did.
+        alive: whether each player lives.
+        wolves: players who are werewolves, dead or alive.
+        deaths: in order.
+        days_begun: number of days that have begun.
+        night: the running night, or the last one.
     """
 
     def __init__(self, rules: Rules, rng: np.random.Generator) -> None:
         self.rules = rules
-        deck = [role for role in ROLES for _ in range(rules.roles[role])]
-        self.roles: tuple[str, ...] = tuple(deck[i] for i in rng.permutation(len(deck)))
+        deck = [role for role, count in rules.roles.items() for _ in range(count)]
+        self.roles: tuple[str, ...] = tuple(deck[i] for i in rng.permutation(len(deck)).tolist())
+        self.held = tuple(ROLE_CLASSES[role]() for role in self.roles)
+        self.wolves = [player for player, role in enumerate(self.held) if role.is_wolf]
         self.alive = [True] * rules.num_players
         self.deaths: list[Death] = []
         self.days_begun = 0
-        self._days_begun_at_death: dict[int, int] = {}
+        self.night = Night(0, False)
         self._rng = rng
-        self._day = 0
+        self._living = list(range(rules.num_players))
+        self._winner: Team | None = None
+        self._days_begun_at_death: dict[int, int] = {}
+        self._doomed: list[Death] = []
         self._queue: list[Step] = []
         self._next_is_night = rules.first_phase == "night"
+        self._voiceless: set[int] = set()
+        self._ballot: tuple[int, ...] = ()
+        self._order: list[int] = []
+        self._speaker = -1
+        self._speeches = [0] * rules.num_players
 
     # --- who is who -------------------------------------------------------
 
     def living(self, role: str | None = None) -> list[int]:
         """Living players in seat order, all or those of one role."""
-        return [
-            player
-            for player, alive in enumerate(self.alive)
-            if alive and (role is None or self.roles[player] == role)
-        ]
+        if role is None:
+            return self._living.copy()
+        return [player for player in self._living if self.roles[player] == role]
 
     def team(self, player: int) -> Team:
         """The player's team."""
-        return team_of(self.roles[player])
+        return self.held[player].team
+
+    def seen_as(self, player: int) -> Team:
+        """What a seer sees: whether the player is a werewolf, whoever it wins with."""
+        return "werewolf" if self.held[player].is_wolf else "village"
 
     # --- schedule ---------------------------------------------------------
 
     def next_step(self) -> Step | None:
         """The next step of the schedule, or ``None`` once the game is over."""
-        if self.winner() is not None:
+        self._bury_if_done()
+        if self._winner is not None or self.hit_limit():
             return None
         if not self._queue:
-            if self._next_is_night:
-                if self.hit_limit():
-                    return None
-                self._queue = self._plan_night()
-            else:
-                if self.hit_limit():
-                    return None
-                self._queue = self._plan_day()
+            self._queue = self._plan_night() if self._next_is_night else self._plan_day()
             self._next_is_night = not self._next_is_night
-        return self._queue.pop(0)
+        step = self._queue.pop(0)
+        if step.kind == "night" and step.round == 1:
+            self.night = Night(step.day, self.kill_happens(step))
+        if step.kind == "discussion" and self.rules.discussion == "random_order":
+            self._order = self._rng.permutation(self._living).tolist()
+        return step
 
     def _plan_night(self) -> list[Step]:
         # A night belongs to the day that follows it, unless the game began by day.
         number = self.days_begun + (1 if self.rules.first_phase == "night" else 0)
-        chats = [Step("wolf_chat", number, r + 1) for r in range(self.rules.wolf_chat_rounds)]
-        return [*chats, Step("night", number)]
+        chats = range(1, self.rules.wolf_chat_rounds + 1)
+        return [
+            *(Step("wolf_chat", number, r, dark=True) for r in chats),
+            *(Step("night", number, r, dark=True) for r in self.rules.night_rounds),
+        ]
 
     def _plan_day(self) -> list[Step]:
         self.days_begun += 1
-        talks = range(self.rules.discussion_rounds)
+        self._ballot = ()
+        self._speeches = [0] * self.rules.num_players
+        kinds: tuple[StepKind, ...] = ("discussion",)
+        if self.rules.discussion == "bidding":
+            kinds = ("bid", "discussion")
+        talks = range(1, self.rules.discussion_rounds + 1)
         return [
-            *(Step("discussion", self.days_begun, r + 1) for r in talks),
+            *(Step(kind, self.days_begun, r) for r in talks for kind in kinds),
             Step("vote", self.days_begun),
         ]
 
     def hit_limit(self) -> bool:
         """Whether ``max_days`` days have passed and nobody has won."""
         return (
-            self.winner() is None
+            self._winner is None
             and not self._queue
             and self._next_is_night
             and self.days_begun >= self.rules.max_days
         )
 
-    # --- what may be chosen -----------------------------------------------
+    # --- who acts, and what may be chosen ---------------------------------
 
     def kill_happens(self, step: Step) -> bool:
-        """Whether the wolves kill in this night."""
+        """Whether anybody may be killed in this night."""
         return self.rules.first_night_kill or step.day > 1
 
-    def night_actors(self, step: Step) -> list[int]:
-        """Who acts in a night, in seat order."""
-        roles = {"seer"} | ({"werewolf", "doctor"} if self.kill_happens(step) else set())
-        return [player for player in self.living() if self.roles[player] in roles]
+    def actors(self, step: Step) -> list[int]:
+        """Who acts in a step, in the order in which they do."""
+        match step.kind:
+            case "night":
+                return self._night_actors(step)
+            case "wolf_chat":
+                wolves = [player for player in self.wolves if self.alive[player]]
+                return wolves if len(wolves) > 1 else []
+            case "vote":
+                return [player for player in self._living if player not in self._voiceless]
+            case "discussion" if self.rules.discussion == "bidding":
+                return [self._speaker] if self._speaker >= 0 else []
+            case "discussion" if self.rules.discussion == "random_order":
+                return self._order.copy()
+            case "discussion" | "bid":
+                return self._living.copy()
+            case "shot" if not self.targets(step.actor, "shot"):
+                return []
+        return [step.actor]
+
+    def _night_actors(self, step: Step) -> list[int]:
+        return [
+            player
+            for player in self._living
+            if (role := self.held[player]).night_round == step.round
+            and role.acts(self, self.night)
+            and (not role.may_pass or role.targets(self, player))
+        ]
 
     def targets(self, player: int, kind: StepKind) -> list[int]:
-        """Whom the player may name in a night or a vote, in seat order."""
-        role = self.roles[player]
-        if kind == "night" and role == "werewolf":
-            return [other for other in self.living() if self.roles[other] != "werewolf"]
-        if kind == "night" and role == "doctor" and self.rules.doctor_self_save:
-            return self.living()
-        return [other for other in self.living() if other != player]
+        """Whom the player may name in a night, a vote or a shot, in seat order."""
+        if kind == "night":
+            return self.held[player].targets(self, player)
+        if kind == "vote" and self._ballot:
+            return [other for other in self._ballot if other != player]
+        if kind == "shot":
+            doomed = {death.player for death in self._doomed}
+            return [other for other in self._living if other not in doomed]
+        return [other for other in self._living if other != player]
 
     # --- what acts do -----------------------------------------------------
 
-    def resolve_night(self, step: Step, named: Mapping[int, int]) -> NightResult:
-        """Apply a night: all acts count, the victim's too; protection holds against the kill.
+    def resolve_night(self, step: Step, named: Mapping[int, int | None]) -> list[Death]:
+        """Apply a round of night acts; :attr:`night` holds what was learned.
 
         Args:
-            named: target of every player who acted.
-        """
-        by_role = {
-            role: {p: t for p, t in named.items() if self.roles[p] == role} for role in ROLES
-        }
-        seen = {seer: (target, self.team(target)) for seer, target in by_role["seer"].items()}
-        victim = self._most_named(list(by_role["werewolf"].values()))
-        if victim in by_role["doctor"].values():
-            victim = None
-        if victim is not None:
-            self._die(victim, step.day, "killed")
-        return NightResult(victim, seen)
+            named: target of every player who acted, ``None`` to pass.
 
-    def resolve_vote(self, step: Step, named: Mapping[int, int | None]) -> int | None:
-        """Apply a vote; returns who was voted out, if anybody.
+        Returns:
+            Who will die of this night, in seat order; empty before its last round.
+        """
+        night = self.night
+        for player, target in named.items():
+            if target is not None:
+                self.held[player].resolve(self, night, player, target)
+        if step.round == 1:
+            night.victim = self._one_of(_most(Counter(night.attacks)))
+        if step.round != self.rules.night_rounds[-1]:
+            return []
+        causes: dict[int, Cause] = dict.fromkeys(sorted(night.poisoned), "poisoned")
+        if night.victim is not None and night.victim not in night.protected:
+            causes.setdefault(night.victim, "killed")
+        deaths = [self._doom(player, step, causes[player]) for player in sorted(causes)]
+        self._bury_if_done()
+        return deaths
+
+    def resolve_bids(self, bids: Mapping[int, int], named_last: Sequence[int] = ()) -> int | None:
+        """Give the floor to the highest bid, and count the speech.
 
         Args:
-            named: vote of every living player, ``None`` for an abstention.
+            bids: urgency, 0 to 4, of all who may speak.
+            named_last: players by when they were last named in the talk, the
+                latest first. A tie goes to the first of them, then to who has
+                spoken least on this day, then to chance.
+
+        Returns:
+            Who speaks next; ``None`` if nobody may.
         """
-        votes = [target for target in named.values() if target is not None]
-        if self.rules.vote_rule == "majority":
-            out = next((t for t, n in Counter(votes).items() if 2 * n > len(self.living())), None)
-        else:
-            out = self._most_named(votes, ties=self.rules.vote_tie == "random")
-        if out is not None:
-            self._die(out, step.day, "voted_out")
-        return out
-
-    def _most_named(self, votes: Sequence[int], ties: bool = True) -> int | None:
-        if not votes:
+        self._speaker = -1
+        if not bids:
             return None
-        counts = Counter(votes)
-        most = max(counts.values())
-        top = sorted(player for player, count in counts.items() if count == most)
-        if len(top) > 1 and not ties:
-            return None
-        return top[int(self._rng.integers(len(top)))] if len(top) > 1 else top[0]
+        best = max(bids.values())
+        tied = sorted(player for player, bid in bids.items() if bid == best)
+        named = [player for player in named_last if player in tied]
+        if not named:
+            least = min(self._speeches[player] for player in tied)
+            named = [player for player in tied if self._speeches[player] == least]
+            named = [named[self._draw(len(named))]]
+        self._speaker = named[0]
+        self._speeches[self._speaker] += 1
+        return self._speaker
 
-    def _die(self, player: int, day: int, cause: Literal["killed", "voted_out"]) -> None:
-        self.alive[player] = False
-        self.deaths.append(Death(player, day, cause))
-        self._days_begun_at_death[player] = self.days_begun
+    def resolve_vote(self, step: Step, named: Mapping[int, int | None]) -> Vote:
+        """Apply a vote.
+
+        Args:
+            named: vote of every player who may vote, ``None`` for an abstention.
+        """
+        out, tied = self._elect(step, named)
+        if tied:
+            self._ballot = tied
+            self._queue.insert(0, Step("vote", step.day, step.round + 1))
+            return Vote(tied=tied)
+        if out is None:
+            return Vote()
+        if self.held[out].survives_vote():
+            self._voiceless.add(out)
+            return Vote(spared=out)
+        learned = [
+            fact
+            for player in self._living
+            if player != out
+            for fact in self.held[player].after_vote(self, player, out)
+        ]
+        self._doom(out, step, "voted_out")
+        self._bury_if_done()
+        return Vote(out=out, learned=tuple(learned))
+
+    def resolve_shot(self, step: Step, target: int) -> Death:
+        """Apply a shot; the target dies with the one who shoots."""
+        death = self._doom(target, step, "shot")
+        self._bury_if_done()
+        return death
+
+    def _elect(
+        self, step: Step, named: Mapping[int, int | None]
+    ) -> tuple[int | None, tuple[int, ...]]:
+        rules = self.rules
+        weights = {player: self.held[player].vote_weight(rules) for player in named}
+        count: Counter[int] = Counter()
+        for player, target in named.items():
+            if target is not None:
+                count[target] += weights[player]
+        revote = rules.vote_tie == "revote" and step.round == 1
+        if rules.vote_rule == "majority":
+            all_votes = sum(weights.values())
+            over = next((target for target, votes in count.items() if 2 * votes > all_votes), None)
+            return over, (_two_most(count) if over is None and revote else ())
+        top = _most(count)
+        if len(top) < 2:
+            return (top[0] if top else None), ()
+        for player, target in named.items():
+            if target in top and self.held[player].breaks_ties(rules):
+                return target, ()
+        if revote:
+            return None, top
+        how = rules.vote_tie if step.round == 1 else rules.revote_tie
+        return (self._one_of(top) if how == "random" else None), ()
+
+    # --- dying ------------------------------------------------------------
+
+    def _doom(self, player: int, step: Step, cause: Cause) -> Death:
+        death = Death(player, step.day, cause)
+        self._doomed.append(death)
+        follows: list[Step] = []
+        speaks = self.rules.last_words == "all" or (
+            self.rules.last_words == "day" and cause == "voted_out"
+        )
+        if speaks and cause != "shot":
+            follows.append(Step("last_words", step.day, 1, player, step.dark))
+        if self.held[player].shoots(cause):
+            follows.append(Step("shot", step.day, 1, player, step.dark))
+        waiting = sum(1 for other in self._queue if other.actor >= 0)
+        self._queue[waiting:waiting] = follows
+        return death
+
+    def _bury_if_done(self) -> None:
+        if not self._doomed or (self._queue and self._queue[0].actor >= 0):
+            return
+        for death in self._doomed:
+            self.alive[death.player] = False
+            self._living.remove(death.player)
+            self.deaths.append(death)
+            self._days_begun_at_death[death.player] = self.days_begun
+            if self.held[death.player].wins_by(death.cause):
+                self._winner = self.team(death.player)
+        self._doomed.clear()
+        if self._winner is None:
+            self._winner = self._last_standing()
 
     # --- the end ----------------------------------------------------------
 
     def winner(self) -> Team | None:
-        """The team that has won by now, if any."""
-        wolves = len(self.living("werewolf"))
-        others = len(self.living()) - wolves
+        """The team that has won by now, if any; deaths that are pending do not count."""
+        return self._winner
+
+    def _last_standing(self) -> Team | None:
+        wolves = sum(1 for player in self._living if self.held[player].is_wolf)
+        others = len(self._living) - wolves
         if wolves == 0:
             return "village"
-        if others == 0 or (self.rules.win_rule_is_parity and wolves >= others):
+        if others == 0 or (self.rules.win_rule == "parity" and wolves >= others):
             return "werewolf"
         return None
 
@@ -308,39 +396,46 @@ class Game:
         """Days that have begun since the player died; 0 for the living."""
         return self.days_begun - self._days_begun_at_death.get(player, self.days_begun)
 
-    def reward(self, player: int) -> float:
-        """A win is +1 times ``elimination_discount`` per day missed, a loss -1, the limit 0."""
-        winner = self.winner()
-        if winner is None:
+    def rewards(self) -> list[float]:
+        """Outcome of every player.
+
+        ``plus_minus``: a win is +1 times ``elimination_discount`` per day missed, a
+        loss -1, the limit 0; ``win_only``: a loss is 0. ``zero_sum`` then subtracts
+        the mean over all players.
+        """
+        paid = [self._reward(player) for player in range(self.rules.num_players)]
+        if self.rules.zero_sum:
+            mean = sum(paid) / len(paid)
+            paid = [amount - mean for amount in paid]
+        return paid
+
+    def _reward(self, player: int) -> float:
+        if self._winner is None:
             return 0.0
-        if self.team(player) != winner:
-            return -1.0
+        if self.team(player) != self._winner:
+            return -1.0 if self.rules.outcome_reward == "plus_minus" else 0.0
         return float(self.rules.elimination_discount ** self.days_missed(player))
 
+    # --- chance -----------------------------------------------------------
 
-def _check_int(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{name} must be an integer: got {value!r}")
-    if not low <= value <= high:
-        raise ConfigError(f"{name} must be from {low} to {high}: got {value}")
+    def _one_of(self, players: Sequence[int]) -> int | None:
+        if not players:
+            return None
+        return players[self._draw(len(players))]
 
-
-def _check_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{name} must be True or False: got {value!r}")
+    def _draw(self, options: int) -> int:
+        return int(self._rng.integers(options)) if options > 1 else 0
 
 
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        known = ", ".join(repr(choice) for choice in choices)
-        raise ConfigError(f"{name} must be one of {known}: got {value!r}")
+def _most(count: Counter[int]) -> tuple[int, ...]:
+    """Who has most votes, in seat order."""
+    best = max(count.values(), default=0)
+    return tuple(sorted(player for player, votes in count.items() if votes == best))
 
 
-def check_number(name: str, value: object) -> None:
-    """Refuse what is not a finite real number.
-
-    Raises:
-        ConfigError: names the setting and the value.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise ConfigError(f"{name} must be a finite number: got {value!r}")
+def _two_most(count: Counter[int]) -> tuple[int, ...]:
+    """Who has most votes and next to most; nobody if fewer than two were named."""
+    if len(count) < 2:
+        return ()
+    second = sorted(count.values())[-2]
+    return tuple(sorted(player for player, votes in count.items() if votes >= second))

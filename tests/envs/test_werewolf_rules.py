@@ -20,14 +20,13 @@ from omar_envs.werewolf.rules import (
     MAX_PLAYERS,
     MIN_PLAYERS,
     ROLES,
+    Death,
     Game,
     Rules,
     Step,
+    Vote,
     default_roles,
 )
-
-NIGHT = Step("night", 1)
-DAY = Step("vote", 1)
 
 
 def deal(seed: int = 0, **settings: Any) -> Game:
@@ -36,6 +35,21 @@ def deal(seed: int = 0, **settings: Any) -> Game:
 
 def by_role(game: Game) -> dict[str, list[int]]:
     return {role: game.living(role) for role in ROLES}
+
+
+def skip_to(game: Game, kind: str) -> Step:
+    while (step := game.next_step()) is not None:
+        if step.kind == kind:
+            return step
+    raise AssertionError(f"no {kind} came")
+
+
+def night(game: Game, named: Mapping[int, int | None]) -> list[Death]:
+    return game.resolve_night(skip_to(game, "night"), named)
+
+
+def elect(game: Game, named: Mapping[int, int | None]) -> Vote:
+    return game.resolve_vote(skip_to(game, "vote"), named)
 
 
 def kinds(game: Game) -> list[tuple[str, int, int]]:
@@ -60,12 +74,8 @@ def test_default_roles_of_seven() -> None:
 
 
 def test_villagers_fill_the_rest() -> None:
-    assert Rules(num_players=6, roles={"werewolf": 2, "doctor": 1}).roles == {
-        "villager": 3,
-        "werewolf": 2,
-        "seer": 0,
-        "doctor": 1,
-    }
+    roles = Rules(num_players=6, roles={"werewolf": 2, "doctor": 1}).roles
+    assert roles == dict.fromkeys(ROLES, 0) | {"villager": 3, "werewolf": 2, "doctor": 1}
 
 
 def test_roles_are_copied() -> None:
@@ -93,7 +103,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"num_players": 5.0}, "num_players must be an integer"),
     ({"num_players": True}, "num_players must be an integer"),
     ({"num_players": "7"}, "num_players must be an integer"),
-    ({"roles": {"witch": 1, "werewolf": 1}}, "unknown role 'witch'.*villager, werewolf, seer"),
+    ({"roles": {"wizard": 1, "werewolf": 1}}, "unknown role 'wizard'.*villager, werewolf, seer"),
+    ({"roles": {"mason": 1, "werewolf": 1}}, r"roles\['mason'\] must be 0 or at least 2: got 1"),
+    ({"num_players": 3, "roles": {"werewolf": 1, "possessed": 2}}, "nobody on the village's team"),
     ({"roles": {"werewolf": -1}}, r"roles\['werewolf'\] must be from 0"),
     ({"roles": {"werewolf": 1.0}}, r"roles\['werewolf'\] must be an integer"),
     ({"roles": {"werewolf": True}}, r"roles\['werewolf'\] must be an integer"),
@@ -107,7 +119,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"num_players": 3, "roles": {"werewolf": 3}, "win_rule": "extinction"},
         "3 werewolves among 3 players have won before",
     ),
-    ({"discussion": "debate"}, "discussion must be one of 'simultaneous', 'round_robin'"),
+    ({"discussion": "debate"}, "discussion must be one of 'simultaneous', 'round_robin', 'random"),
     ({"discussion": None}, "discussion must be one of"),
     ({"discussion_rounds": -1}, "discussion_rounds must be from 0"),
     ({"discussion_rounds": 1.5}, "discussion_rounds must be an integer"),
@@ -116,7 +128,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"first_phase": "dusk"}, "first_phase must be one of 'night', 'day'"),
     ({"first_night_kill": 1}, "first_night_kill must be True or False"),
     ({"first_phase": "day", "first_night_kill": False}, "first_night_kill=False needs first_phase"),
-    ({"vote_tie": "revote"}, "vote_tie must be one of 'random', 'none'"),
+    ({"vote_tie": "again"}, "vote_tie must be one of 'random', 'none', 'revote'"),
+    ({"revote_tie": "revote"}, "revote_tie must be one of 'none', 'random'"),
+    ({"voting": "open"}, "voting must be one of 'sealed', 'sequential'"),
+    ({"last_words": True}, "last_words must be one of 'none', 'day', 'all'"),
+    ({"mayor_vote": 2}, "mayor_vote must be one of 'double', 'tiebreak'"),
+    ({"outcome_reward": 1}, "outcome_reward must be one of 'plus_minus', 'win_only'"),
+    ({"zero_sum": 1}, "zero_sum must be True or False"),
+    ({"doctor_repeat_save": None}, "doctor_repeat_save must be True or False"),
+    ({"reveal_on_death": ("role",)}, "or a pair of them"),
+    ({"reveal_on_death": ("role", "all")}, "reveal_on_death must be one of"),
+    ({"reveal_on_death": {"role", "none"}}, "or a pair of them"),
     ({"vote_rule": "unanimity"}, "vote_rule must be one of 'plurality', 'majority'"),
     ({"allow_abstain": "yes"}, "allow_abstain must be True or False"),
     ({"reveal_on_death": "all"}, "reveal_on_death must be one of 'none', 'team', 'role'"),
@@ -191,9 +213,9 @@ def test_schedule_without_any_talk() -> None:
 
 def test_first_night_without_a_kill_is_the_seers() -> None:
     game = deal(first_night_kill=False)
-    assert game.night_actors(NIGHT) == game.living("seer")
+    assert game.actors(skip_to(game, "night")) == game.living("seer")
     everyone = {*game.living("seer"), *game.living("werewolf"), *game.living("doctor")}
-    assert game.night_actors(Step("night", 2)) == sorted(everyone)
+    assert game.actors(skip_to(game, "night")) == sorted(everyone)
 
 
 # --- targets ------------------------------------------------------------------
@@ -202,7 +224,7 @@ def test_first_night_without_a_kill_is_the_seers() -> None:
 def test_targets() -> None:
     game = deal(num_players=9, roles={"werewolf": 3, "seer": 1, "doctor": 1})
     dead = game.living("villager")[0]
-    game.resolve_vote(DAY, {0: dead})
+    elect(game, {0: dead})
     roles = by_role(game)
     others = [p for p in range(9) if p != dead and p not in roles["werewolf"]]
     seer, doctor, wolf = roles["seer"][0], roles["doctor"][0], roles["werewolf"][0]
@@ -227,9 +249,8 @@ def test_the_victim_that_most_wolves_name_dies() -> None:
     game = deal(num_players=9, roles={"werewolf": 3})
     first, second = game.living("villager")[:2]
     one, two, three = game.living("werewolf")
-    result = game.resolve_night(NIGHT, {one: first, two: second, three: second})
-    assert result.killed == second
-    assert game.deaths[0] == (second, 1, "killed")
+    deaths = night(game, {one: first, two: second, three: second})
+    assert deaths == game.deaths == [(second, 1, "killed")]
     assert second not in game.living()
 
 
@@ -242,9 +263,8 @@ def test_wolves_ties_are_broken_by_the_seed_among_the_tied() -> None:
             game = deal(seed, **settings)
             prey = game.living("villager")
             named = dict(zip(game.living("werewolf"), [0, 0, 1, 1, 2], strict=True))
-            result = game.resolve_night(NIGHT, {wolf: prey[i] for wolf, i in named.items()})
-            assert result.killed is not None
-            killed.append(prey.index(result.killed))
+            (death,) = night(game, {wolf: prey[i] for wolf, i in named.items()})
+            killed.append(prey.index(death.player))
         assert killed[0] == killed[1]
         victims[killed[0]] += 1
     assert set(victims) == {0, 1}
@@ -257,8 +277,7 @@ def test_the_doctor_saves_and_is_saved() -> None:
         (doctor,) = game.living("doctor")
         target = game.living(saved_role)[0]
         named = dict.fromkeys(game.living("werewolf"), target) | {doctor: target}
-        assert game.resolve_night(NIGHT, named).killed is None
-        assert game.deaths == []
+        assert night(game, named) == game.deaths == []
 
 
 def test_the_wrong_protection_saves_nobody() -> None:
@@ -266,7 +285,7 @@ def test_the_wrong_protection_saves_nobody() -> None:
     (doctor,) = game.living("doctor")
     first, second = game.living("villager")[:2]
     named = dict.fromkeys(game.living("werewolf"), first) | {doctor: second}
-    assert game.resolve_night(NIGHT, named).killed == first
+    assert [death.player for death in night(game, named)] == [first]
 
 
 def test_any_of_several_doctors_saves() -> None:
@@ -275,25 +294,24 @@ def test_any_of_several_doctors_saves() -> None:
     target = game.living("villager")[0]
     doctors = game.living("doctor")
     named = {wolf: target} | {doctor: doctor for doctor in doctors} | {doctors[2]: target}
-    assert game.resolve_night(NIGHT, named).killed is None
+    assert night(game, named) == []
 
 
 def test_a_seer_learns_in_the_night_of_its_death() -> None:
     game = deal()
     (seer,) = game.living("seer")
     wolf, other = game.living("werewolf")
-    result = game.resolve_night(NIGHT, {wolf: seer, other: seer, seer: wolf})
-    assert result.killed == seer
-    assert result.seen == {seer: (wolf, "werewolf")}
+    (death,) = night(game, {wolf: seer, other: seer, seer: wolf})
+    assert death.player == seer
+    assert game.night.learned == [(seer, wolf, "werewolf")]
 
 
 def test_every_seer_learns_its_own_targets_team() -> None:
     game = deal(num_players=8, roles={"werewolf": 2, "seer": 2, "doctor": 1})
     one, two = game.living("seer")
     wolf, doctor = game.living("werewolf")[0], game.living("doctor")[0]
-    result = game.resolve_night(NIGHT, {one: wolf, two: doctor})
-    assert result.seen == {one: (wolf, "werewolf"), two: (doctor, "village")}
-    assert result.killed is None
+    assert night(game, {one: wolf, two: doctor}) == []
+    assert game.night.learned == [(one, wolf, "werewolf"), (two, doctor, "village")]
 
 
 # --- votes --------------------------------------------------------------------
@@ -301,7 +319,7 @@ def test_every_seer_learns_its_own_targets_team() -> None:
 
 def vote(votes: Mapping[int, int | None], seed: int = 0, **settings: Any) -> int | None:
     game = deal(seed, num_players=6, roles={"werewolf": 1}, **settings)
-    out = game.resolve_vote(DAY, votes)
+    out = elect(game, votes).out
     assert (out is None) == (game.deaths == [])
     return out
 
@@ -334,18 +352,19 @@ def test_majority_is_more_than_half_of_the_living() -> None:
         assert vote(half, vote_rule="majority", vote_tie=tie) is None
         assert vote({**half, 4: 1}, vote_rule="majority", vote_tie=tie) == 1
         # Most votes are not enough, nor is more than half of the votes cast.
-        assert vote({0: 1, 2: 1, 3: 2}, vote_rule="majority", vote_tie=tie) is None
+        few = {0: 1, 1: None, 2: 1, 3: 2, 4: None, 5: None}
+        assert vote(few, vote_rule="majority", vote_tie=tie) is None
 
 
 def test_majority_counts_the_living_only() -> None:
     game = deal(num_players=7, roles={"werewolf": 1}, vote_rule="majority")
     prey = game.living("villager")
     (wolf,) = game.living("werewolf")
-    game.resolve_night(NIGHT, {wolf: prey[0]})
-    game.resolve_night(NIGHT, {wolf: prey[1]})
+    night(game, {wolf: prey[0]})
+    night(game, {wolf: prey[1]})
     assert len(game.living()) == 5
     votes = dict.fromkeys(game.living()) | dict.fromkeys(prey[3:6], prey[2])
-    assert game.resolve_vote(DAY, votes) == prey[2]
+    assert elect(game, votes).out == prey[2]
 
 
 # --- the end ------------------------------------------------------------------
@@ -376,7 +395,7 @@ def test_the_winner_is_checked_after_every_death(win_rule: str) -> None:
                     assert game.next_step() is None
                     assert not game.hit_limit()
                     break
-                game.resolve_vote(DAY, {0: living[0]})
+                elect(game, {0: living[0]})
 
 
 def test_parity_by_night_ends_the_game_before_the_day() -> None:
@@ -411,13 +430,6 @@ def test_a_win_on_the_last_day_is_no_limit() -> None:
 # --- rewards ------------------------------------------------------------------
 
 
-def skip_to(game: Game, kind: str) -> Step:
-    while (step := game.next_step()) is not None:
-        if step.kind == kind:
-            return step
-    raise AssertionError(f"no {kind} came")
-
-
 def test_winners_miss_a_day_for_each_that_began_after_their_death() -> None:
     game = deal(num_players=7, roles={"werewolf": 1}, elimination_discount=0.5, max_days=9)
     (wolf,) = game.living("werewolf")
@@ -430,8 +442,8 @@ def test_winners_miss_a_day_for_each_that_began_after_their_death() -> None:
     game.resolve_vote(skip_to(game, "vote"), {prey[3]: wolf})  # day 3
     assert game.winner() == "village"
     assert [game.days_missed(player) for player in prey] == [3, 2, 2, 0, 0, 0]
-    assert [game.reward(player) for player in prey] == [0.125, 0.25, 0.25, 1.0, 1.0, 1.0]
-    assert game.reward(wolf) == -1.0
+    assert [game.rewards()[player] for player in prey] == [0.125, 0.25, 0.25, 1.0, 1.0, 1.0]
+    assert game.rewards()[wolf] == -1.0
 
 
 def test_losses_are_never_discounted_and_dead_wolves_win_discounted() -> None:
@@ -445,10 +457,10 @@ def test_losses_are_never_discounted_and_dead_wolves_win_discounted() -> None:
         if game.winner() is None:
             skip_to(game, "vote")
     assert game.winner() == "werewolf"
-    assert game.reward(two) == 1.0
+    assert game.rewards()[two] == 1.0
     assert game.days_missed(one) == game.days_begun - 1
-    assert game.reward(one) == 0.5 ** game.days_missed(one)
-    assert {game.reward(player) for player in prey} == {-1.0}
+    assert game.rewards()[one] == 0.5 ** game.days_missed(one)
+    assert {game.rewards()[player] for player in prey} == {-1.0}
 
 
 def test_discount_one_is_off_and_the_limit_pays_nothing() -> None:
@@ -456,22 +468,28 @@ def test_discount_one_is_off_and_the_limit_pays_nothing() -> None:
     (wolf,) = game.living("werewolf")
     victim, *others = game.living("villager")
     game.resolve_night(skip_to(game, "night"), {wolf: victim})
-    assert [game.reward(player) for player in range(5)] == [0.0] * 5
+    assert game.rewards() == [0.0] * 5
     skip_to(game, "vote")
     game.resolve_vote(skip_to(game, "vote"), {others[0]: wolf})
-    assert game.reward(victim) == 1.0
+    assert game.rewards()[victim] == 1.0
 
 
 # --- any game -----------------------------------------------------------------
 
 settings_strategy = st.fixed_dictionaries(
     {
-        "num_players": st.integers(5, 12),
+        "num_players": st.integers(15, 20),
         "roles": st.fixed_dictionaries(
-            {"werewolf": st.integers(1, 2), "seer": st.integers(0, 1), "doctor": st.integers(0, 1)}
+            {"werewolf": st.integers(1, 3), "mason": st.sampled_from([0, 2])}
+            | {role: st.integers(0, 1) for role in ROLES[2:] if role != "mason"}
         ),
+        "discussion": st.sampled_from(["simultaneous", "random_order", "bidding"]),
+        "last_words": st.sampled_from(["none", "day", "all"]),
+        "doctor_repeat_save": st.booleans(),
+        "mayor_vote": st.sampled_from(["double", "tiebreak"]),
+        "revote_tie": st.sampled_from(["none", "random"]),
         "first_phase": st.sampled_from(["night", "day"]),
-        "vote_tie": st.sampled_from(["random", "none"]),
+        "vote_tie": st.sampled_from(["random", "none", "revote"]),
         "vote_rule": st.sampled_from(["plurality", "majority"]),
         "win_rule": st.sampled_from(["parity", "extinction"]),
         "doctor_self_save": st.booleans(),
@@ -487,15 +505,22 @@ def random_play(game: Game, seed: int, abstain: bool) -> None:
     pick = Random(seed).choice
 
     while (step := game.next_step()) is not None:
+        actors = game.actors(step)
+        assert len(set(actors)) == len(actors)
+        assert set(actors) <= set(game.living())
+        targets = {player: game.targets(player, step.kind) for player in actors}
         if step.kind == "night":
-            named = {p: pick(game.targets(p, "night")) for p in game.night_actors(step)}
+            passing = {p: [None] if game.held[p].may_pass else [] for p in actors}
+            named = {p: pick([*targets[p], *passing[p]]) for p in actors}
             game.resolve_night(step, named)
         elif step.kind == "vote":
-            ballot = {
-                p: pick([*game.targets(p, "vote"), *([None] if abstain else [])])
-                for p in game.living()
-            }
-            game.resolve_vote(step, ballot)
+            also = [None] if abstain else []
+            game.resolve_vote(step, {p: pick([*targets[p], *also]) for p in actors})
+        elif step.kind == "shot":
+            for player in actors:
+                game.resolve_shot(step, pick(targets[player]))
+        elif step.kind == "bid":
+            game.resolve_bids({player: pick(range(5)) for player in actors})
 
 
 @given(settings_strategy, st.integers(0, 2**32 - 1), st.booleans())
@@ -510,7 +535,7 @@ def test_laws_of_any_game(settings: dict[str, Any], seed: int, abstain: bool) ->
     if game.winner() is None:
         assert game.days_begun == settings["max_days"]
     for player in range(settings["num_players"]):
-        reward = game.reward(player)
+        reward = game.rewards()[player]
         if game.winner() is None:
             assert reward == 0.0
         elif game.team(player) == game.winner():
