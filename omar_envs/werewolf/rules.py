@@ -19,8 +19,8 @@ if nothing does; then, and at no other time, it is asked who has won.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -106,9 +106,9 @@ class Game:
 
     def __init__(self, rules: Rules, rng: np.random.Generator) -> None:
         self.rules = rules
-        deck = [role for role, count in rules.roles.items() for _ in range(count)]
-        self.roles: tuple[str, ...] = tuple(deck[i] for i in rng.permutation(len(deck)).tolist())
-        self.held = tuple(ROLE_CLASSES[role]() for role in self.roles)
+        deck = rules.deck
+        self.roles: tuple[str, ...] = tuple([deck[i] for i in rng.permutation(len(deck)).tolist()])
+        self.held = tuple([ROLE_CLASSES[role]() for role in self.roles])
         self.wolves = [player for player, role in enumerate(self.held) if role.is_wolf]
         self.alive = [True] * rules.num_players
         self.deaths: list[Death] = []
@@ -116,6 +116,8 @@ class Game:
         self.night = Night(0, False)
         self._rng = rng
         self._living = list(range(rules.num_players))
+        self._weights = [role.vote_weight(rules) for role in self.held]
+        self._tie_breakers = [p for p, role in enumerate(self.held) if role.breaks_ties(rules)]
         self._winner: Team | None = None
         self._days_begun_at_death: dict[int, int] = {}
         self._doomed: list[Death] = []
@@ -147,10 +149,13 @@ class Game:
 
     def next_step(self) -> Step | None:
         """The next step of the schedule, or ``None`` once the game is over."""
-        self._bury_if_done()
-        if self._winner is not None or self.hit_limit():
+        if self._doomed:
+            self._bury_if_done()
+        if self._winner is not None:
             return None
         if not self._queue:
+            if self.hit_limit():
+                return None
             self._queue = self._plan_night() if self._next_is_night else self._plan_day()
             self._next_is_night = not self._next_is_night
         step = self._queue.pop(0)
@@ -163,24 +168,14 @@ class Game:
     def _plan_night(self) -> list[Step]:
         # A night belongs to the day that follows it, unless the game began by day.
         number = self.days_begun + (1 if self.rules.first_phase == "night" else 0)
-        chats = range(1, self.rules.wolf_chat_rounds + 1)
-        return [
-            *(Step("wolf_chat", number, r, dark=True) for r in chats),
-            *(Step("night", number, r, dark=True) for r in self.rules.night_rounds),
-        ]
+        return list(_night_steps(number, self.rules.wolf_chat_rounds, self.rules.night_rounds))
 
     def _plan_day(self) -> list[Step]:
         self.days_begun += 1
         self._ballot = ()
         self._speeches = [0] * self.rules.num_players
-        kinds: tuple[StepKind, ...] = ("discussion",)
-        if self.rules.discussion == "bidding":
-            kinds = ("bid", "discussion")
-        talks = range(1, self.rules.discussion_rounds + 1)
-        return [
-            *(Step(kind, self.days_begun, r) for r in talks for kind in kinds),
-            Step("vote", self.days_begun),
-        ]
+        bidding = self.rules.discussion == "bidding"
+        return list(_day_steps(self.days_begun, self.rules.discussion_rounds, bidding))
 
     def hit_limit(self) -> bool:
         """Whether ``max_days`` days have passed and nobody has won."""
@@ -228,14 +223,12 @@ class Game:
 
     def targets(self, player: int, kind: StepKind) -> list[int]:
         """Whom the player may name in a night, a vote or a shot, in seat order."""
+        if kind == "vote":
+            return [other for other in self._ballot or self._living if other != player]
         if kind == "night":
             return self.held[player].targets(self, player)
-        if kind == "vote" and self._ballot:
-            return [other for other in self._ballot if other != player]
-        if kind == "shot":
-            doomed = {death.player for death in self._doomed}
-            return [other for other in self._living if other not in doomed]
-        return [other for other in self._living if other != player]
+        doomed = {death.player for death in self._doomed}
+        return [other for other in self._living if other not in doomed]
 
     # --- what acts do -----------------------------------------------------
 
@@ -253,12 +246,14 @@ class Game:
             if target is not None:
                 self.held[player].resolve(self, night, player, target)
         if step.round == 1:
-            night.victim = self._one_of(_most(Counter(night.attacks)))
+            night.victim = self._one_of(_most(_count(night.attacks)))
         if step.round != self.rules.night_rounds[-1]:
             return []
-        causes: dict[int, Cause] = dict.fromkeys(sorted(night.poisoned), "poisoned")
+        causes: dict[int, Cause] = dict.fromkeys(night.poisoned, "poisoned")
         if night.victim is not None and night.victim not in night.protected:
             causes.setdefault(night.victim, "killed")
+        if not causes:
+            return []
         deaths = [self._doom(player, step, causes[player]) for player in sorted(causes)]
         self._bury_if_done()
         return deaths
@@ -324,25 +319,24 @@ class Game:
     def _elect(
         self, step: Step, named: Mapping[int, int | None]
     ) -> tuple[int | None, tuple[int, ...]]:
-        rules = self.rules
-        weights = {player: self.held[player].vote_weight(rules) for player in named}
-        count: Counter[int] = Counter()
+        rules, weights = self.rules, self._weights
+        count: dict[int, int] = {}
         for player, target in named.items():
             if target is not None:
-                count[target] += weights[player]
+                count[target] = count.get(target, 0) + weights[player]
         revote = rules.vote_tie == "revote" and step.round == 1
         if rules.vote_rule == "majority":
-            all_votes = sum(weights.values())
+            all_votes = sum([weights[player] for player in named])
             over = next((target for target, votes in count.items() if 2 * votes > all_votes), None)
             return over, (_two_most(count) if over is None and revote else ())
         top = _most(count)
         if len(top) < 2:
             return (top[0] if top else None), ()
-        for player, target in named.items():
-            if target in top and self.held[player].breaks_ties(rules):
-                return target, ()
+        for player in self._tie_breakers:
+            if (choice := named.get(player)) in top:
+                return choice, ()
         if revote:
-            return None, top
+            return None, tuple(top)
         how = rules.vote_tie if step.round == 1 else rules.revote_tie
         return (self._one_of(top) if how == "random" else None), ()
 
@@ -424,18 +418,45 @@ class Game:
         return players[self._draw(len(players))]
 
     def _draw(self, options: int) -> int:
-        return int(self._rng.integers(options)) if options > 1 else 0
+        # An integer from a float: Generator.integers costs five times as much for one number.
+        return int(self._rng.random() * options) if options > 1 else 0
 
 
-def _most(count: Counter[int]) -> tuple[int, ...]:
+def _count(votes: Iterable[int]) -> dict[int, int]:
+    count: dict[int, int] = {}
+    for target in votes:
+        count[target] = count.get(target, 0) + 1
+    return count
+
+
+def _most(count: Mapping[int, int]) -> list[int]:
     """Who has most votes, in seat order."""
-    best = max(count.values(), default=0)
-    return tuple(sorted(player for player, votes in count.items() if votes == best))
+    if not count:
+        return []
+    best = max(count.values())
+    return sorted([player for player, votes in count.items() if votes == best])
 
 
-def _two_most(count: Counter[int]) -> tuple[int, ...]:
+def _two_most(count: Mapping[int, int]) -> tuple[int, ...]:
     """Who has most votes and next to most; nobody if fewer than two were named."""
     if len(count) < 2:
         return ()
     second = sorted(count.values())[-2]
     return tuple(sorted(player for player, votes in count.items() if votes >= second))
+
+
+@lru_cache(maxsize=4096)
+def _night_steps(number: int, chats: int, rounds: tuple[int, ...]) -> tuple[Step, ...]:
+    return (
+        *(Step("wolf_chat", number, r, dark=True) for r in range(1, chats + 1)),
+        *(Step("night", number, r, dark=True) for r in rounds),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _day_steps(number: int, talks: int, bidding: bool) -> tuple[Step, ...]:
+    kinds: tuple[StepKind, ...] = ("bid", "discussion") if bidding else ("discussion",)
+    return (
+        *(Step(kind, number, r) for r in range(1, talks + 1) for kind in kinds),
+        Step("vote", number),
+    )

@@ -47,6 +47,7 @@ class Rules:
     Attributes:
         reveal_night, reveal_day: ``reveal_on_death`` for deaths of the night and
             of the day.
+        deck: name of every role dealt, before it is shuffled.
         night_rounds: rounds of night acts that the roles in play need.
 
     Raises:
@@ -77,6 +78,7 @@ class Rules:
     zero_sum: bool = False
     reveal_night: str = field(init=False)
     reveal_day: str = field(init=False)
+    deck: tuple[str, ...] = field(init=False)
     night_rounds: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,6 +106,7 @@ class Rules:
         object.__setattr__(self, "roles", roles)
         object.__setattr__(self, "reveal_night", night)
         object.__setattr__(self, "reveal_day", day)
+        object.__setattr__(self, "deck", tuple(r for r, n in roles.items() for _ in range(n)))
         object.__setattr__(self, "night_rounds", tuple(sorted(rounds - {0})))
 
     def _reveals(self) -> tuple[str, str]:
