@@ -1,82 +1,155 @@
 """Werewolf, version 0.
 
-One language model can play every seat: villagers, werewolves, a seer and a
-doctor talk by day and vote in secret; by night the wolves kill.
+One language model can play every seat: villagers, werewolves and up to ten
+special roles talk by day and vote; by night the wolves kill.
 
 ========================  =====================================================
 Import                    ``from omar_envs import werewolf_v0``
 Agents                    ``player_0`` … ``player_{n-1}``, 3 to 24 of them
-Actions                   text, any ``str``
-Observation               ``{"text": str}``
+Actions                   text, any ``str``; ``Request`` says what is asked
+Observation               ``{"text": str}``, the same space for every agent
 Parallel API              yes, ``parallel_env``: acts for all of ``acting`` at once
-Turns                     simultaneous, or round-robin discussion
+Registry                  ``omar/werewolf-v0`` (PettingZoo 1.27 and later)
+Turns                     simultaneous, in turn, or by bidding
 ========================  =====================================================
 
 **Schedule.** A night, then a day, and so on. Night: ``wolf_chat_rounds`` rounds
 of talk among the wolves (none if one is left), then all at once the wolves name
-a victim, the doctor protects, the seer investigates. Day: ``discussion_rounds``
-rounds of talk, then a sealed vote. The victim that most wolves name dies (ties
-at random) unless protected; everybody's act counts, the victim's too.
+a victim, doctors protect, seers investigate; then the witch, who is told the
+victim. Day: ``discussion_rounds`` of talk, then a vote. Deaths count once the
+last words and shots that follow from them are done; then it is asked who has won.
 
-**Requests.** ``infos[agent]["request"]`` says what is asked: ``SPEAK`` (free
-text) or ``CHOOSE`` (one of ``request.choices``, display names, ``abstain`` in
-votes where allowed). Kill: the living who are no wolves. Vote and investigate:
-the living others. Protect: the living others, and oneself where allowed. What
-cannot be read becomes silence, an abstention, or where a choice is compulsory a
-random legal one, and counts in ``invalid_actions``.
+**Night order.** 1. Wolves, doctors and seers act unseen by one another, and all
+their acts count, even of who dies in this night. 2. The victim is whom most
+wolves named, a tie at random. 3. The witch heals it, poisons another, or passes.
+4. The victim dies unless protected or healed (two protections are one); the
+poisoned die, protected or not. A hunter who dies shoots, unless it was poisoned.
 
-**Rewards**, at the end, component ``outcome``: a win +1 times
-``elimination_discount`` for each day that began after the player's death, a
-loss −1, the day limit 0. Component ``invalid``: ``-invalid_penalty`` per
-unreadable reply, at once.
+======================  ========  =====================================================
+Role                    Team      What it does
+======================  ========  =====================================================
+``villager``            village   talks and votes
+``werewolf``            werewolf  kills at night; knows the other wolves
+``seer``                village   learns each night whether one player is a werewolf
+``doctor``              village   protects one player each night from the wolves
+``witch``               village   heals once, poisons once, at most one a night
+``hunter``              village   shoots one player when it dies
+``medium``              village   learns whether those voted out were werewolves
+``possessed``           werewolf  wins with the wolves; seen and counted as human
+``mayor``               village   its vote counts twice, or breaks ties
+``mason``               village   masons (two or more) know one another
+``idiot``               village   the first vote out only takes its vote away
+``jester``              jester    wins alone, at once, by being voted out
+======================  ========  =====================================================
 
-**End.** The village wins when no wolf is left. The wolves win by ``parity``,
-once they are at least half of the living, or by ``extinction``, once nobody
-else lives; both are checked after every death. After ``max_days`` days without
-a winner the game is truncated. Dead agents stay in ``agents`` until then, are
-never selected, and are paid with their team.
+**Observation.** All that the agent may know, as text: the rules and its own role,
+every message whose audience holds it, and at the end the question, if it is its
+move. ``infos[agent]`` has ``request``, ``messages``, ``new_messages``, ``alive``,
+``role`` (its own), ``reward_components``, ``invalid_actions``;
+``env.unwrapped.view(agent)`` is the same as chat messages that only grow at the
+end.
+
+**Actions.** ``SPEAK`` takes free text. ``CHOOSE`` takes one of
+``request.choices``: display names, also ``abstain`` in votes where allowed,
+``pass`` for the witch (naming the victim heals it, naming another player poisons
+it), ``0`` to ``4`` in bids. Kill: the living who are no wolves. Vote, investigate,
+shoot: the living others. Protect: the living others, and oneself where allowed.
+What cannot be read becomes silence, an abstention, a pass or a bid of 0, or where a
+choice is compulsory a random legal one, and counts in ``invalid_actions``.
+
+**Rewards** are sums of components. ``outcome``, at the end: a win +1 times
+``elimination_discount`` for each day that began after the player's death, a loss
+−1, the day limit 0. ``invalid``, at once: ``-invalid_penalty`` per unreadable
+reply. Only if switched on: ``format`` (``-format_penalty`` per reply that was read
+only leniently: a choice that is not verbatim a label, speech that was cut),
+``length`` (``-length_penalty`` times the share of ``max_chars`` that a speech used)
+and ``judge`` (``judge_weight`` times the mean score of ``judge`` for the agent).
+
+**End.** The village wins when no wolf is left. The wolves win by ``parity``, once
+they are at least half of the living, or by ``extinction``, once nobody else lives;
+the possessed and the jester count among the others. After ``max_days`` days
+without a winner the game is truncated, ``outcome["reason"]`` is ``"max_days"`` and
+nobody has won. Dead agents stay in ``agents`` until then, are never selected, and
+are paid with their team.
 
 Arguments
 ---------
+preset : str, optional
+    A set of defaults that reproduces somebody's set-up: ``classic``, ``omar``,
+    ``arena8``, ``mindgames6``, ``kaggle8``, ``aiwolf5``, ``aiwolf13``, ``witch9``,
+    ``mini4``. What each takes over and where it differs: ``docs/presets.md``.
 num_players : int
     3 to 24, default 7.
 roles : dict, optional
-    Role to count, of ``werewolf``, ``seer``, ``doctor``, ``villager``; villagers
-    fill the rest. Default: one wolf per four players (two of seven), one seer,
-    from six players one doctor.
-discussion : "simultaneous" or "round_robin"
-    Whether all speak at once, unheard until all have spoken, or in seat order.
+    Role to count; villagers fill the rest. Default: one wolf per four players (two
+    of seven), one seer, from six players one doctor.
+discussion : "simultaneous", "round_robin", "random_order" or "bidding"
+    All speak at once, unheard until all have spoken; in seat order; in a new
+    random order each round; or, one speech at a time, who bids highest (each
+    bids 0 to 4 in secret; a tie goes to whom the talk of the day named last,
+    then to who has spoken least on the day, then to chance).
 discussion_rounds, wolf_chat_rounds : int
-    Rounds of talk per day (default 2) and per night (default 1); 0 is none.
+    Rounds of talk per day (default 2; when bidding, speeches per day) and per
+    night (default 1); 0 is none.
+max_speech_chars : int
+    Longer speech is cut, default 500 characters.
+speech_budget : int, optional
+    Characters of talk per player and day; whoever has used it up is not asked.
+allow_silence : bool
+    Whether an empty reply or ``pass`` is a valid silence, default False.
+last_words : "none", "day" or "all"
+    Whether those voted out, or also those killed at night, speak once more.
 first_phase : "night" or "day"
 first_night_kill : bool
-    False makes the first night peaceful: only the seer acts.
-vote_tie : "random" or "none"
-    What a tie does under ``vote_rule="plurality"``: one of the tied, or nobody.
+    False makes the first night peaceful: only seers act.
+voting : "sealed" or "sequential"
+    Nobody sees a vote until all have voted, or each sees the ones before.
 vote_rule : "plurality" or "majority"
-    ``majority`` needs more than half of the living, else nobody is out.
+    ``majority`` needs more than half of those who may vote, else nobody is out.
+vote_tie : "random", "none" or "revote"
+    What a tie does under ``plurality``: one of the tied goes, nobody, or there is
+    one more vote among the tied. Under ``majority`` only ``revote`` has a meaning:
+    one more vote between the two most named if nobody has a majority.
+revote_tie : "none" or "random"
+    What a tie in that second vote does.
 allow_abstain : bool
-reveal_on_death : "none", "team" or "role"
-doctor_self_save : bool
+reveal_on_death : "none", "team" or "role", or a pair of them
+    What is told of the dead; a pair is for deaths by night and by day. ``team``
+    tells whether it was a werewolf, which a possessed is not.
+doctor_self_save, doctor_repeat_save : bool
+    Whether a doctor may protect itself, and the same player two nights running.
+mayor_vote : "double" or "tiebreak"
 win_rule : "parity" or "extinction"
 max_days : int
     Days after which the game is truncated, default 10.
-max_speech_chars : int
-    Longer speech is cut, default 500.
+outcome_reward : "plus_minus" or "win_only"
+    A loss is −1, or 0.
 elimination_discount : float
     In (0, 1], default 0.9; 1 is off (OMAR, arXiv 2602.03109).
-invalid_penalty : float
+zero_sum : bool
+    Subtracts the mean over all players from ``outcome``, so that it sums to zero;
+    excludes penalties and a judge.
+invalid_penalty, format_penalty, length_penalty : float
     At least 0, default 0.
+judge : Judge, optional
+    Scores the finished game; see ``omar_envs.types.Judge``.
+judge_weight : float
+    Default 1.
 prompt_style : "plain" or "terse"
     English, or few fixed words for models of a hundred words.
 names : list of str, optional
     Display names, dealt out at random per seed; at least ``num_players``, and
     none of them part of another ("Ana" and "Ana Lee"), which replies could confuse.
+personas : list of str or "default", optional
+    A line on how to play for each player, dealt out at random per seed and told to
+    that player alone.
 private_tags : list of str
     What stands inside ``<tag>…</tag>`` reaches nobody else; default ``["think"]``.
 render_mode : None, "human" or "ansi"
+    The all-knowing log, private messages marked.
 
-Impossible combinations raise ``omar_envs.errors.ConfigError`` at construction.
+Impossible values and combinations raise ``omar_envs.errors.ConfigError`` at
+construction, unknown arguments ``TypeError``.
 
 Version history: v0, first release.
 """

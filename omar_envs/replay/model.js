@@ -4,7 +4,14 @@
 const PUBLIC = "public"; // the eyes of somebody at no seat
 const ALL = "all"; // eyes that see everything
 const MODERATOR = "moderator";
-const DEATH_PHASES = { killed: "night", voted_out: "vote" };
+/** Cause of a death → the phase that announces it, and what the announcement tells of it:
+ *  of those who die at night nobody is told how. */
+const DEATHS = {
+  killed: { phase: "night", how: "killed" },
+  poisoned: { phase: "night", how: "killed" },
+  voted_out: { phase: "vote", how: "voted out" },
+  shot: { phase: "shot", how: "shot" },
+};
 
 /** Everything that happened, in order: messages, each with the act it came from, and
  *  the acts that left no message (a seat that said nothing). */
@@ -104,16 +111,17 @@ function deathsOf(episode, entries, nameOf) {
   const { deaths: recorded } = episode.outcome;
   for (const death of Array.isArray(recorded) ? recorded : []) {
     const { agent, day, cause } = death ?? {};
-    const announcement = entries.find(
+    // The last one: a tie is announced with the same names before another vote is held.
+    const announcement = entries.findLast(
       ({ stage, message }) =>
-        stage.phase === DEATH_PHASES[cause] &&
+        stage.phase === DEATHS[cause]?.phase &&
         stage.label.endsWith(` ${day}`) &&
         message?.sender === MODERATOR &&
         message.audience === null &&
         mentions(message.text, String(nameOf(agent))),
     );
     if (!announcement) continue;
-    const how = `${String(cause).replaceAll("_", " ")}, ${announcement.stage.label}`;
+    const how = `${DEATHS[cause].how}, ${announcement.stage.label}`;
     deaths.set(agent, { order: announcement.order, how });
   }
   return deaths;

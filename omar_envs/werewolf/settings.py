@@ -124,8 +124,9 @@ class Rules:
     def _full_roles(self) -> dict[str, int]:
         given = dict(self.roles) if self.roles else default_roles(self.num_players)
         for role, count in given.items():
-            if role not in ROLES:
-                raise ConfigError(f"unknown role {role!r} in roles; known: {', '.join(ROLES)}")
+            if role not in ROLE_CLASSES:
+                known = ", ".join(ROLE_CLASSES)
+                raise ConfigError(f"unknown role {role!r} in roles; known: {known}")
             check_int(f"roles[{role!r}]", count, 0, MAX_PLAYERS)
             unit = ROLE_CLASSES[role].unit
             if 0 < count < unit:
@@ -142,7 +143,7 @@ class Rules:
                 f"roles name {dealt} players but num_players is {self.num_players}: "
                 "leave 'villager' out to fill up with villagers, or correct its count"
             )
-        full: dict[str, int] = {role: given.get(role, 0) for role in ROLES}
+        full: dict[str, int] = {role: given.get(role, 0) for role in ROLE_CLASSES}
         full["villager"] = self.num_players - others
         self._check_both_can_win(full)
         return full

@@ -1,0 +1,167 @@
+"""Werewolf with random actors in several ways, for ``werewolf_speed.py``.
+
+Prints one JSON line. The game is TextArena's: 8 players, 2 wolves, doctor, seer,
+3 rounds of talk in turn, no wolf chat, open votes, nothing revealed.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import json
+import pstats
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omar_envs import werewolf_v0
+from omar_envs.types import SPEAK
+from omar_envs.werewolf.rules import Game, Rules
+
+SPEECH = "I have nothing to say"
+RULES: dict[str, Any] = {
+    "num_players": 8,
+    "roles": {"werewolf": 2, "doctor": 1, "seer": 1},
+    "discussion": "round_robin",
+    "discussion_rounds": 3,
+    "wolf_chat_rounds": 0,
+    "voting": "sequential",
+    "allow_abstain": False,
+    "reveal_on_death": "none",
+    "doctor_self_save": False,
+    "max_days": 100,
+}
+
+
+def aec(games: int) -> dict[str, float]:
+    """The AEC environment in PettingZoo's wrappers, the observation read at every step."""
+    env = werewolf_v0.env(**RULES)
+    rng = random.Random(0)
+    steps = characters = 0
+    start = time.perf_counter()
+    for game in range(games):
+        env.reset(seed=game)
+        for _ in env.agent_iter():
+            observation, _, terminated, truncated, info = env.last()
+            if terminated or truncated:
+                env.step(None)
+                continue
+            characters += len(observation["text"])
+            choices = info["request"].choices
+            env.step(choices[int(rng.random() * len(choices))] if choices else SPEECH)
+            steps += 1
+    seconds = time.perf_counter() - start
+    return {
+        "steps_per_second": steps / seconds,
+        "steps_per_game": steps / games,
+        "characters": characters / steps,
+    }
+
+
+def rules(games: int) -> dict[str, float]:
+    """The rules engine by itself: who acts, whom they may name, what comes of it."""
+    settings = Rules(**RULES)
+    generator = np.random.default_rng(0)
+    draw = random.Random(0).random
+    steps = 0
+    start = time.perf_counter()
+    for _ in range(games):
+        game = Game(settings, generator)
+        while (step := game.next_step()) is not None:
+            actors = game.actors(step)
+            steps += len(actors)
+            if step.kind == "discussion":
+                continue
+            named = {}
+            for player in actors:
+                targets = game.targets(player, step.kind)
+                named[player] = targets[int(draw() * len(targets))]
+            if step.kind == "night":
+                game.resolve_night(step, named)
+            else:
+                game.resolve_vote(step, named)
+    seconds = time.perf_counter() - start
+    return {"steps_per_second": steps / seconds, "steps_per_game": steps / games, "characters": 0}
+
+
+def memory(games: int) -> dict[str, float]:
+    """Many live games at mid-game: half of a game's acts made, every observation read."""
+    half = int(aec(50)["steps_per_game"]) // 2
+    gc.collect()
+    before = resident_bytes()
+    rng = random.Random(0)
+    envs = []
+    for game in range(games):
+        env = werewolf_v0.env(**RULES)
+        env.reset(seed=game)
+        for _ in range(half):
+            _, _, terminated, truncated, info = env.last()
+            if terminated or truncated:
+                break
+            choices = info["request"].choices
+            env.step(choices[int(rng.random() * len(choices))] if choices else SPEECH)
+        envs.append(env)
+    gc.collect()
+    used = resident_bytes() - before
+    return {"games": len(envs), "gigabytes": used / 1e9, "kilobytes_per_game": used / 1e3 / games}
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in use."""
+    for line in Path("/proc/self/status").read_text("utf-8").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status has no VmRSS: the memory measure needs Linux")
+
+
+def turns(repeats: int) -> dict[str, list[float]]:
+    """Microseconds per step at every turn of one long game in which nobody dies."""
+    settings = RULES | {"discussion": "simultaneous", "discussion_rounds": 100, "max_days": 3}
+    settings |= {"allow_abstain": True, "first_phase": "day", "doctor_self_save": True}
+    spent: dict[int, list[float]] = {}
+    for _ in range(repeats):
+        env = werewolf_v0.env(**settings)
+        env.reset(seed=0)
+        raw = env.unwrapped
+        victim = raw.view("player_0").name
+        while not raw.over:
+            turn, acting = raw.view("player_0").log[-1].turn, len(raw.acting)
+            start = time.perf_counter()
+            for _ in range(acting):
+                _, _, _, _, info = env.last()
+                request = info["request"]
+                if request.kind is SPEAK:
+                    env.step(SPEECH)
+                elif "abstain" in request.choices:
+                    env.step("abstain")
+                else:  # all wolves name whom the doctor protects
+                    env.step(victim if victim in request.choices else request.choices[0])
+            spent.setdefault(turn, []).append((time.perf_counter() - start) / acting * 1e6)
+    return {str(turn): times for turn, times in sorted(spent.items())}
+
+
+def profile(games: int) -> dict[str, Any]:
+    """Where the time of ``aec`` goes: own seconds by function, most first."""
+    aec(50)
+    profiler = cProfile.Profile()
+    profiler.runcall(aec, games)
+    stats = pstats.Stats(profiler)
+    own = sorted(
+        ((values[2], place) for place, values in stats.stats.items()),  # type: ignore[attr-defined]
+        reverse=True,
+    )
+    total = sum(seconds for seconds, _ in own)
+    return {
+        f"{Path(file).name}:{name}" if line else name: seconds / total
+        for seconds, (file, line, name) in own[:16]
+    }
+
+
+WAYS = {"aec": aec, "rules": rules, "memory": memory, "turns": turns, "profile": profile}
+
+if __name__ == "__main__":
+    print(json.dumps(WAYS[sys.argv[1]](int(sys.argv[2]))))
