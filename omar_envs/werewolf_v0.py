@@ -21,7 +21,7 @@ last words and shots that follow from them are done; then it is asked who has wo
 
 **Night order.** 1. Wolves, doctors and seers act unseen by one another, and all
 their acts count, even of who dies in this night. 2. The victim is whom most
-wolves named, a tie at random. 3. The witch heals it, poisons another, or passes.
+wolves named (``kill_tie``). 3. The witch heals it, poisons another, or passes.
 4. The victim dies unless protected or healed (two protections are one); the
 poisoned die, protected or not. A hunter who dies shoots, unless it was poisoned.
 
@@ -83,11 +83,11 @@ num_players : int
 roles : dict, optional
     Role to count; villagers fill the rest. Default: one wolf per four players (two
     of seven), one seer, from six players one doctor.
-discussion : "simultaneous", "round_robin", "random_order" or "bidding"
-    All speak at once, unheard until all have spoken; in seat order; in a new
-    random order each round; or, one speech at a time, who bids highest (each
-    bids 0 to 4 in secret; a tie goes to whom the talk of the day named last,
-    then to who has spoken least on the day, then to chance).
+discussion : "simultaneous", "round_robin", "random_order", "daily_order" or "bidding"
+    All speak at once, unheard until all have spoken; in seat order; in an order
+    drawn for each round, or for each day; or, one speech at a time, who bids
+    highest (each bids 0 to 4 in secret; a tie goes to whom the talk of the day
+    named last, then to who has spoken least on the day, then to chance).
 discussion_rounds, wolf_chat_rounds : int
     Rounds of talk per day (default 2; when bidding, speeches per day) and per
     night (default 1); 0 is none.
@@ -102,8 +102,15 @@ last_words : "none", "day" or "all"
 first_phase : "night" or "day"
 first_night_kill : bool
     False makes the first night peaceful: only seers act.
+kill_tie : "random" or "none"
+    What a tie between the wolves does: one of the tied dies, or nobody.
+first_day_vote : bool
+    False makes the first day one of talk only.
 voting : "sealed" or "sequential"
-    Nobody sees a vote until all have voted, or each sees the ones before.
+    Nobody sees a vote until all have voted; or all vote one after another, in seat
+    order or, where the talk goes in a drawn order, in one drawn for the vote.
+show_votes : bool
+    False keeps sealed votes secret for good: only what comes of them is told.
 vote_rule : "plurality" or "majority"
     ``majority`` needs more than half of those who may vote, else nobody is out.
 vote_tie : "random", "none" or "revote"
@@ -112,7 +119,10 @@ vote_tie : "random", "none" or "revote"
     one more vote between the two most named if nobody has a majority.
 revote_tie : "none" or "random"
     What a tie in that second vote does.
-allow_abstain : bool
+allow_abstain, allow_self_vote : bool
+    Default True, and False.
+seer_learns : "team" or "role"
+    Whether a player is a werewolf, or its role.
 reveal_on_death : "none", "team" or "role", or a pair of them
     What is told of the dead; a pair is for deaths by night and by day. ``team``
     tells whether it was a werewolf, which a possessed is not.

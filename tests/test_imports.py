@@ -23,7 +23,15 @@ TRAINERS = ROOT / "trainers" / "omar_trainers"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("types", "spaces", "errors", "parsing", "intervals", "registry"),
-    ("werewolf.rules", "werewolf.roles", "werewolf.settings", "werewolf.presets", "sotopia.profiles"),
+    (
+        "werewolf.rules",
+        "werewolf.roles",
+        "werewolf.settings",
+        "werewolf.schedule",
+        "werewolf.tally",
+        "werewolf.presets",
+        "sotopia.profiles",
+    ),
     ("conversation", "inbox", "ledger", "stages"),
     ("werewolf", "werewolf_v0", "sotopia", "sotopia_v0", "parallel"),
     ("wrappers", "policy", "chat_policy", "endpoint", "metering", "judge", "playing"),

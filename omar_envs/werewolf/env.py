@@ -127,7 +127,7 @@ class WerewolfEnv(ConversationEnv):
 
     def _in_turn(self, step: Step) -> bool:
         if step.kind == "discussion":
-            return self.rules.discussion in ("round_robin", "random_order")
+            return self.rules.discussion in ("round_robin", "random_order", "daily_order")
         return step.kind == "vote" and self.rules.voting == "sequential"
 
     def _chars_left(self, player: int) -> int:
@@ -168,9 +168,7 @@ class WerewolfEnv(ConversationEnv):
             case "vote":
                 if self.rules.allow_abstain:
                     choices = (*choices, ABSTAIN)
-                return Request(
-                    CHOOSE, prompts.ask_vote(self.rules.voting == "sealed", choices), choices
-                )
+                return Request(CHOOSE, prompts.ask_vote(self.rules, choices), choices)
             case "night":
                 role = game.held[player]
                 if role.may_pass:
@@ -193,7 +191,8 @@ class WerewolfEnv(ConversationEnv):
     def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
         match self._step.kind:
             case "vote":
-                return Announcement(None, self._prompts.notice("vote", text))
+                readers = None if self.rules.show_votes else (agent,)
+                return Announcement(readers, self._prompts.notice("vote", text))
             case "shot":
                 return Announcement(None, self._prompts.notice("shoot", text))
             case "bid":
@@ -260,8 +259,8 @@ class WerewolfEnv(ConversationEnv):
 
     def _tell(self, fact: Learned, known: dict[int, dict[str, str]]) -> None:
         name = self._names[fact.target]
-        known.setdefault(fact.player, {})[name] = fact.team
-        self.post(self._prompts.seen(name, fact.team), (self.possible_agents[fact.player],))
+        known.setdefault(fact.player, {})[name] = fact.role or fact.team
+        self.post(self._prompts.seen(name, fact), (self.possible_agents[fact.player],))
 
     def _obituary(self, death: Death) -> tuple[str, Reveal]:
         shown = self.rules.reveal_night if self._step.dark else self.rules.reveal_day

@@ -95,9 +95,14 @@ _COMMON: dict[str, Any] = {
     "last_words": "none",
     "first_phase": "night",
     "first_night_kill": True,
+    "kill_tie": "random",
+    "first_day_vote": True,
+    "seer_learns": "team",
     "doctor_self_save": True,
     "doctor_repeat_save": True,
     "voting": "sealed",
+    "show_votes": True,
+    "allow_self_vote": False,
     "vote_rule": "plurality",
     "vote_tie": "random",
     "allow_abstain": False,
@@ -141,16 +146,19 @@ _ARENA8 = _settings(
     discussion="bidding",
     discussion_rounds=8,
     wolf_chat_rounds=0,
+    seer_learns="role",
     vote_rule="majority",
     vote_tie="none",
+    show_votes=False,
 )
 _MINDGAMES6 = _settings(
     6,
     {"werewolf": 2, "seer": 1, "doctor": 1},
-    discussion="random_order",
+    discussion="daily_order",
     discussion_rounds=3,
     doctor_self_save=False,
     voting="sequential",
+    allow_self_vote=True,
     max_days=6,
     outcome_reward="plus_minus",
 )
@@ -160,7 +168,10 @@ _KAGGLE8 = _settings(
     wolf_chat_rounds=0,
     doctor_self_save=False,
     doctor_repeat_save=False,
+    kill_tie="none",
+    seer_learns="role",
     voting="sequential",
+    allow_self_vote=True,
     vote_tie="none",
     allow_abstain=True,
     reveal_on_death="role",
@@ -169,25 +180,31 @@ _KAGGLE8 = _settings(
 _AIWOLF5 = _settings(
     5,
     {"werewolf": 1, "possessed": 1, "seer": 1},
-    discussion="random_order",
+    discussion="daily_order",
     discussion_rounds=4,
     wolf_chat_rounds=0,
     max_speech_chars=250,
     allow_silence=True,
+    first_phase="day",
+    first_day_vote=False,
     first_night_kill=False,
-    max_days=5,
+    allow_self_vote=True,
+    max_days=6,
 )
 _AIWOLF13 = _settings(
     13,
     {"werewolf": 3, "possessed": 1, "seer": 1, "doctor": 1, "medium": 1},
-    discussion="random_order",
+    discussion="daily_order",
     discussion_rounds=4,
     wolf_chat_rounds=4,
     max_speech_chars=250,
     allow_silence=True,
+    first_phase="day",
+    first_day_vote=False,
     first_night_kill=False,
+    allow_self_vote=True,
     doctor_self_save=False,
-    max_days=13,
+    max_days=14,
 )
 _WITCH9 = _settings(
     9,
@@ -195,6 +212,8 @@ _WITCH9 = _settings(
     discussion_rounds=1,
     wolf_chat_rounds=3,
     last_words="day",
+    seer_learns="role",
+    allow_self_vote=True,
     max_days=30,
 )
 _MINI4 = _settings(
@@ -220,17 +239,16 @@ def _aspects(*tables: str) -> tuple[Aspect, ...]:
 _NAME_ONLY = "- What a death shows | the name only | the same"
 _PARITY = "- Wolves win | once they are half of the living | the same"
 _NEVER_MET = """
-- Day limit | none | one that cannot be met: every day somebody is voted out
+- Day limit | none | one that cannot be met: with every vote somebody is out
 """
 _SPEECH = """
 - Length of a speech | no limit | 1000 characters | prompts and memory need a bound
 """
 _SEER = """
-- Seer learns | the role | whether it is a werewolf | there is no setting for what a seer learns
+- Seer learns | the role | the same
 """
 _SELF_VOTE = """
-- Whom a vote may name | any living player, oneself too | any other living player
-  | there is no setting for votes against oneself
+- Whom a vote may name | any living player, oneself too | the same
 """
 _WIN_RATE = """
 - Reward | none; win rates are reported | 1 for a win, 0 for a loss
@@ -280,8 +298,7 @@ _ARENA8_ASPECTS = """
   | who was named last in the day's talk, then who has spoken least, then at random
   | an answer is due to be heard: ours prefers it outright
 - Vote | sealed and compulsory; more than half of the living, else nobody | the same
-- Votes afterwards | never shown, only the result is | shown once all have voted
-  | there is no setting for secret ballots
+- Votes afterwards | never shown, only the result is | the same
 - Trial votes | after every speech, without effect | none | a measurement, not a rule
 - Memory | each day's debate is dropped and a player's own summary kept | the whole log
   | what to keep is the policy's business
@@ -303,11 +320,9 @@ _MINDGAMES6_ASPECTS = """
 - Doctor | another player by the prompt, itself too by the code; the same again
   | another player; the same again | the prompt is followed
 - Detective learns | whether the player is mafia | the same
-- Talk | 3 rounds in an order drawn once a day | 3 rounds, the order drawn anew each round
-  | there is no setting for one order per day
+- Talk | 3 rounds in an order drawn once a day | the same
 - Vote | one after another, each seeing those before; compulsory; ties at random | the same
-- Order of voting | drawn anew for each vote | seat order; names and roles are dealt anew each game
-  | there is no setting for the order of voting
+- Order of voting | drawn anew for each vote | the same
 - Unreadable answers | asked again once, then the player is eliminated
   | no words, or a random legal choice | nobody dies of a typo
 - Reward | +1 and −1 by team, dead or alive | the same
@@ -317,8 +332,7 @@ _KAGGLE8_ASPECTS = """
 - Deck | 2 wolves, seer, doctor, 4 villagers | the same
 - Kill | wolves vote one after another without talk, each seeing the vote before
   | wolves vote at once without talk | there is no setting for wolves choosing in turn
-- Wolves disagree | nobody dies | one of the tied dies, at random
-  | there is no setting for a tie of the kill
+- Wolves disagree | nobody dies | the same
 - First night | a kill | the same
 - Doctor | not itself, not the same player two nights running | the same
 - Doctor is told that it saved somebody | yes | no, only that nobody was killed
@@ -338,10 +352,8 @@ _KAGGLE8_ASPECTS = """
 _AIWOLF_ASPECTS = """
 - Possessed | wins with the wolves; human to the seer and in the count; knows no wolf | the same
 - Beginning | day 0: talk without a vote, then a night with the divination only
-  | a first night in which only the seer acts
-  | there is no setting for a day of talk without a vote
-- Talk | up to 4 speeches a player and day, in rounds, in an order drawn once a day
-  | 4 rounds, the order drawn anew each round | there is no setting for one order per day
+  | the same, called day 1
+- Talk | up to 4 speeches a player and day, in rounds, in an order drawn once a day | the same
 - Silence | allowed, and then the player is not asked again that day | allowed, for that round
   | there is no setting for having finished
 - Length of a speech | 125 characters without spaces, 125 more after addressing a player
@@ -363,7 +375,8 @@ _AIWOLF13_ASPECTS = """
 - Deck | 3 werewolves, possessed, seer, bodyguard, medium, 6 villagers | the same; the bodyguard
   is called doctor
 - Wolves' talk | up to 4 speeches each, one after another; twice so on day 0
-  | 4 rounds, all at once | wolves' talk is simultaneous here, and there is no day 0
+  | 4 rounds, all at once, on each night
+  | wolves' talk is simultaneous here, and the first night is like the others
 - Bodyguard | not itself; the same player again is allowed | the same
 - Medium | learns whether the executed player was a wolf | the same
 """

@@ -11,45 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from omar_envs.werewolf.roles import ROLE_CLASSES, Role, Team
+from omar_envs.werewolf.roles import ROLE_CLASSES, Learned, Role, Team
 from omar_envs.werewolf.rules import Rules, Step
 
 ABSTAIN = "abstain"
 PASS = "pass"
 BIDS = ("0", "1", "2", "3", "4")
-
-DEFAULT_NAMES = (
-    *("Ana", "Bruno", "Clara", "Diego", "Elena", "Felix", "Greta", "Hugo"),
-    *("Irene", "Jonas", "Katya", "Leo", "Mira", "Nadia", "Oscar", "Petra"),
-    *("Quentin", "Rosa", "Stefan", "Tara", "Umar", "Vera", "Walter", "Zoe"),
-)
-
-DEFAULT_PERSONAS = (
-    "You are calm and weigh every word before you speak.",
-    "You are quick to accuse and slow to forgive.",
-    "You trust people until they contradict themselves.",
-    "You count votes and remember who voted for whom.",
-    "You joke a lot, most of all when you are nervous.",
-    "You speak little and listen closely.",
-    "You like to lead and to propose plans.",
-    "You follow whoever sounds most certain.",
-    "You doubt every claim that comes without a reason.",
-    "You are warm and try to keep the peace.",
-    "You are stubborn and rarely change your mind.",
-    "You ask more questions than you answer.",
-    "You watch who defends whom.",
-    "You take nothing personally and say so.",
-    "You are dramatic and feel every betrayal.",
-    "You are a careful reader of small slips.",
-    "You prefer a risky move to waiting.",
-    "You prefer waiting to a risky move.",
-    "You argue from numbers and likelihoods.",
-    "You argue from how people sound.",
-    "You speak in short plain sentences.",
-    "You tell little stories to make a point.",
-    "You stand up for whoever is attacked.",
-    "You are suspicious of those who are never attacked.",
-)
 
 
 class Player(NamedTuple):
@@ -105,7 +72,7 @@ class Prompts(Protocol):
     def ask_night(self, role: Role, told: str | None, choices: Sequence[str]) -> str:
         """Asks a role for its night act; ``told`` is the name that it is told, if any."""
 
-    def ask_vote(self, sealed: bool, choices: Sequence[str]) -> str:
+    def ask_vote(self, rules: Rules, choices: Sequence[str]) -> str:
         """Asks whom to eliminate."""
 
     def ask_shot(self, choices: Sequence[str]) -> str:
@@ -129,7 +96,7 @@ class Prompts(Protocol):
     def shot(self, name: str, reveal: Reveal) -> str:
         """Whom a dying hunter shot."""
 
-    def seen(self, name: str, team: Team) -> str:
+    def seen(self, name: str, found: Learned) -> str:
         """What an investigation or a medium finds."""
 
     def end(self, winner: Team | None) -> str:
@@ -194,8 +161,12 @@ class PlainPrompts:
     def ask_night(self, role: Role, told: str | None, choices: Sequence[str]) -> str:
         return _with_choices(role.ask(told), choices)
 
-    def ask_vote(self, sealed: bool, choices: Sequence[str]) -> str:
-        seen = "Nobody sees your vote until all have voted." if sealed else "All see your vote."
+    def ask_vote(self, rules: Rules, choices: Sequence[str]) -> str:
+        seen = "Nobody sees your vote until all have voted."
+        if rules.voting == "sequential":
+            seen = "All see your vote."
+        elif not rules.show_votes:
+            seen = "Nobody ever sees your vote."
         return _with_choices(f"Whom do you vote to eliminate? {seen}", choices)
 
     def ask_shot(self, choices: Sequence[str]) -> str:
@@ -223,8 +194,10 @@ class PlainPrompts:
     def shot(self, name: str, reveal: Reveal) -> str:
         return f"{name} was shot." + _reveal_text(name, reveal)
 
-    def seen(self, name: str, team: Team) -> str:
-        return f"{name} is {'a werewolf' if team == 'werewolf' else 'not a werewolf'}."
+    def seen(self, name: str, found: Learned) -> str:
+        if found.role is not None:
+            return f"{name} is a {found.role}."
+        return f"{name} is {'a werewolf' if found.team == 'werewolf' else 'not a werewolf'}."
 
     def end(self, winner: Team | None) -> str:
         return _END[winner]
@@ -270,7 +243,7 @@ class TersePrompts:
     def ask_night(self, role: Role, told: str | None, choices: Sequence[str]) -> str:
         return " ".join((*(("victim", told) if told else ()), role.verb, *choices))
 
-    def ask_vote(self, sealed: bool, choices: Sequence[str]) -> str:
+    def ask_vote(self, rules: Rules, choices: Sequence[str]) -> str:
         return " ".join(("vote", *choices))
 
     def ask_shot(self, choices: Sequence[str]) -> str:
@@ -294,8 +267,9 @@ class TersePrompts:
     def shot(self, name: str, reveal: Reveal) -> str:
         return f"{name} shot {reveal.role or reveal.team or ''}".rstrip()
 
-    def seen(self, name: str, team: Team) -> str:
-        return f"{name} is {'werewolf' if team == 'werewolf' else 'good'}"
+    def seen(self, name: str, found: Learned) -> str:
+        word = "werewolf" if found.team == "werewolf" else "good"
+        return f"{name} is {found.role or word}"
 
     def end(self, winner: Team | None) -> str:
         return f"{winner} wins" if winner else "draw"
@@ -342,11 +316,16 @@ def _rule_lines(rules: Rules) -> list[str]:
         if rules.win_rule == "parity"
         else "The werewolves win once everyone else is dead"
     )
+    peaceful_tie = rules.kill_tie == "none" and rules.roles["werewolf"] > 1
+    learns_role = rules.seer_learns == "role" and rules.roles["seer"] > 0
     return [
         "Each night the werewolves kill one player; each day everyone talks, then votes "
         f"{'in secret' if rules.voting == 'sealed' else 'in turn'} on whom to eliminate. "
         "The eliminated stay silent.",
         *([] if rules.first_night_kill else ["In the first night nobody is killed."]),
+        *([] if rules.first_day_vote else ["On the first day there is no vote."]),
+        *(["If werewolves name several equally often, nobody dies."] if peaceful_tie else []),
+        *(["A seer learns the role of whom it looks at."] if learns_role else []),
         *_LAST_WORDS[rules.last_words],
         _vote_text(rules),
         f"{wolves_win}; the village wins once no werewolf is left. "

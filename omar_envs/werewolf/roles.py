@@ -11,7 +11,7 @@ the wolves have chosen. What was named is applied in this order:
 
 1. every wolf's vote, every protection, every investigation (all count, even of
    a player who dies in the same night);
-2. the wolves' victim is found: whom most wolves named, a tie at random;
+2. the wolves' victim is found: whom most wolves named, a tie at random or nobody;
 3. the witch's potion;
 4. the victim dies unless somebody protected or healed it (two protections are
    one protection), and whoever was poisoned dies, protected or not.
@@ -35,11 +35,12 @@ Cause = Literal["killed", "poisoned", "voted_out", "shot"]
 
 
 class Learned(NamedTuple):
-    """``player`` learns whether ``target`` is a werewolf: ``team`` as the role sees it."""
+    """``player`` learns of ``target`` whether it is a werewolf (``team``), or also its role."""
 
     player: int
     target: int
     team: Team
+    role: str | None = None
 
 
 @dataclass
@@ -172,7 +173,7 @@ class Seer(Role):
     plural = "seers"
     night_round = 1
     verb = "investigate"
-    text = "learns each night whether one player is a werewolf."
+    text = "looks at one player each night, and learns whether it is a werewolf."
     question = "Whom do you investigate tonight?"
     notice = "investigates"
 
@@ -180,7 +181,8 @@ class Seer(Role):
         return True
 
     def resolve(self, game: Game, night: Night, player: int, target: int) -> None:
-        night.learned.append(Learned(player, target, game.seen_as(target)))
+        role = game.roles[target] if game.rules.seer_learns == "role" else None
+        night.learned.append(Learned(player, target, game.seen_as(target), role))
 
 
 class Doctor(Role):

@@ -19,14 +19,15 @@ if nothing does; then, and at no other time, it is asked who has won.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of
+from omar_envs.werewolf.schedule import Step, StepKind, day_steps, night_steps
 from omar_envs.werewolf.settings import MAX_PLAYERS, MIN_PLAYERS, ROLES, Rules, default_roles
+from omar_envs.werewolf.tally import count, most, two_most
 
 __all__ = [
     "MAX_PLAYERS",
@@ -41,26 +42,7 @@ __all__ = [
     "team_of",
 ]
 
-StepKind = Literal["wolf_chat", "night", "bid", "discussion", "vote", "last_words", "shot"]
-
-
-class Step(NamedTuple):
-    """One step of the schedule.
-
-    Attributes:
-        kind: what is done in it.
-        day: number of the day or night, from 1.
-        round: of those of this kind on this day or night, from 1; a second
-            ``vote`` is a revote.
-        actor: who speaks its last words or shoots; -1 in other steps.
-        dark: whether it belongs to the night.
-    """
-
-    kind: StepKind
-    day: int
-    round: int = 1
-    actor: int = -1
-    dark: bool = False
+_DRAWN = ("random_order", "daily_order")
 
 
 class Death(NamedTuple):
@@ -153,7 +135,7 @@ class Game:
             self._bury_if_done()
         if self._winner is not None:
             return None
-        if not self._queue:
+        while not self._queue:
             if self.hit_limit():
                 return None
             self._queue = self._plan_night() if self._next_is_night else self._plan_day()
@@ -161,21 +143,33 @@ class Game:
         step = self._queue.pop(0)
         if step.kind == "night" and step.round == 1:
             self.night = Night(step.day, self.kill_happens(step))
-        if step.kind == "discussion" and self.rules.discussion == "random_order":
-            self._order = self._rng.permutation(self._living).tolist()
+        if self._draws_order(step):
+            self._order = self._shuffled()
         return step
+
+    def _draws_order(self, step: Step) -> bool:
+        if step.kind == "vote":
+            return self.rules.voting == "sequential" and self.rules.discussion in _DRAWN
+        return step.kind == "discussion" and self.rules.discussion == "random_order"
+
+    def _shuffled(self) -> list[int]:
+        order: list[int] = self._rng.permutation(self._living).tolist()
+        return order
 
     def _plan_night(self) -> list[Step]:
         # A night belongs to the day that follows it, unless the game began by day.
         number = self.days_begun + (1 if self.rules.first_phase == "night" else 0)
-        return list(_night_steps(number, self.rules.wolf_chat_rounds, self.rules.night_rounds))
+        return list(night_steps(number, self.rules.wolf_chat_rounds, self.rules.night_rounds))
 
     def _plan_day(self) -> list[Step]:
         self.days_begun += 1
         self._ballot = ()
         self._speeches = [0] * self.rules.num_players
+        if self.rules.discussion == "daily_order":
+            self._order = self._shuffled()
         bidding = self.rules.discussion == "bidding"
-        return list(_day_steps(self.days_begun, self.rules.discussion_rounds, bidding))
+        vote = self.rules.first_day_vote or self.days_begun > 1
+        return list(day_steps(self.days_begun, self.rules.discussion_rounds, bidding, vote))
 
     def hit_limit(self) -> bool:
         """Whether ``max_days`` days have passed and nobody has won."""
@@ -201,10 +195,11 @@ class Game:
                 wolves = [player for player in self.wolves if self.alive[player]]
                 return wolves if len(wolves) > 1 else []
             case "vote":
-                return [player for player in self._living if player not in self._voiceless]
+                voters = self._order if self._draws_order(step) else self._living
+                return [player for player in voters if player not in self._voiceless]
             case "discussion" if self.rules.discussion == "bidding":
                 return [self._speaker] if self._speaker >= 0 else []
-            case "discussion" if self.rules.discussion == "random_order":
+            case "discussion" if self.rules.discussion in _DRAWN:
                 return self._order.copy()
             case "discussion" | "bid":
                 return self._living.copy()
@@ -224,7 +219,10 @@ class Game:
     def targets(self, player: int, kind: StepKind) -> list[int]:
         """Whom the player may name in a night, a vote or a shot, in seat order."""
         if kind == "vote":
-            return [other for other in self._ballot or self._living if other != player]
+            candidates = self._ballot or self._living
+            if self.rules.allow_self_vote:
+                return list(candidates)
+            return [other for other in candidates if other != player]
         if kind == "night":
             return self.held[player].targets(self, player)
         doomed = {death.player for death in self._doomed}
@@ -246,7 +244,9 @@ class Game:
             if target is not None:
                 self.held[player].resolve(self, night, player, target)
         if step.round == 1:
-            night.victim = self._one_of(_most(_count(night.attacks)))
+            named_most = most(count(night.attacks))
+            if len(named_most) == 1 or self.rules.kill_tie == "random":
+                night.victim = self._one_of(named_most)
         if step.round != self.rules.night_rounds[-1]:
             return []
         causes: dict[int, Cause] = dict.fromkeys(night.poisoned, "poisoned")
@@ -320,16 +320,18 @@ class Game:
         self, step: Step, named: Mapping[int, int | None]
     ) -> tuple[int | None, tuple[int, ...]]:
         rules, weights = self.rules, self._weights
-        count: dict[int, int] = {}
+        votes_for: dict[int, int] = {}
         for player, target in named.items():
             if target is not None:
-                count[target] = count.get(target, 0) + weights[player]
+                votes_for[target] = votes_for.get(target, 0) + weights[player]
         revote = rules.vote_tie == "revote" and step.round == 1
         if rules.vote_rule == "majority":
             all_votes = sum([weights[player] for player in named])
-            over = next((target for target, votes in count.items() if 2 * votes > all_votes), None)
-            return over, (_two_most(count) if over is None and revote else ())
-        top = _most(count)
+            over = next(
+                (target for target, votes in votes_for.items() if 2 * votes > all_votes), None
+            )
+            return over, (two_most(votes_for) if over is None and revote else ())
+        top = most(votes_for)
         if len(top) < 2:
             return (top[0] if top else None), ()
         for player in self._tie_breakers:
@@ -420,43 +422,3 @@ class Game:
     def _draw(self, options: int) -> int:
         # An integer from a float: Generator.integers costs five times as much for one number.
         return int(self._rng.random() * options) if options > 1 else 0
-
-
-def _count(votes: Iterable[int]) -> dict[int, int]:
-    count: dict[int, int] = {}
-    for target in votes:
-        count[target] = count.get(target, 0) + 1
-    return count
-
-
-def _most(count: Mapping[int, int]) -> list[int]:
-    """Who has most votes, in seat order."""
-    if not count:
-        return []
-    best = max(count.values())
-    return sorted([player for player, votes in count.items() if votes == best])
-
-
-def _two_most(count: Mapping[int, int]) -> tuple[int, ...]:
-    """Who has most votes and next to most; nobody if fewer than two were named."""
-    if len(count) < 2:
-        return ()
-    second = sorted(count.values())[-2]
-    return tuple(sorted(player for player, votes in count.items() if votes >= second))
-
-
-@lru_cache(maxsize=4096)
-def _night_steps(number: int, chats: int, rounds: tuple[int, ...]) -> tuple[Step, ...]:
-    return (
-        *(Step("wolf_chat", number, r, dark=True) for r in range(1, chats + 1)),
-        *(Step("night", number, r, dark=True) for r in rounds),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _day_steps(number: int, talks: int, bidding: bool) -> tuple[Step, ...]:
-    kinds: tuple[StepKind, ...] = ("bid", "discussion") if bidding else ("discussion",)
-    return (
-        *(Step(kind, number, r) for r in range(1, talks + 1) for kind in kinds),
-        Step("vote", number),
-    )

@@ -15,12 +15,14 @@ MIN_PLAYERS = 3
 MAX_PLAYERS = 24
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "discussion": ("simultaneous", "round_robin", "random_order", "bidding"),
+    "discussion": ("simultaneous", "round_robin", "random_order", "daily_order", "bidding"),
     "first_phase": ("night", "day"),
     "voting": ("sealed", "sequential"),
     "vote_rule": ("plurality", "majority"),
     "vote_tie": ("random", "none", "revote"),
     "revote_tie": ("none", "random"),
+    "kill_tie": ("random", "none"),
+    "seer_learns": ("team", "role"),
     "last_words": ("none", "day", "all"),
     "mayor_vote": ("double", "tiebreak"),
     "win_rule": ("parity", "extinction"),
@@ -28,7 +30,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _REVEALS = ("none", "team", "role")
 _BOOLEANS = (
-    *("first_night_kill", "allow_abstain", "doctor_self_save", "doctor_repeat_save", "zero_sum"),
+    *("first_night_kill", "first_day_vote", "show_votes", "allow_abstain", "allow_self_vote"),
+    *("doctor_self_save", "doctor_repeat_save", "zero_sum"),
 )
 
 
@@ -62,12 +65,17 @@ class Rules:
     last_words: str = "none"
     first_phase: str = "night"
     first_night_kill: bool = True
+    kill_tie: str = "random"
+    first_day_vote: bool = True
     voting: str = "sealed"
+    show_votes: bool = True
     vote_rule: str = "plurality"
     vote_tie: str = "random"
     revote_tie: str = "none"
     allow_abstain: bool = True
+    allow_self_vote: bool = False
     reveal_on_death: str | Sequence[str] = "role"
+    seer_learns: str = "team"
     doctor_self_save: bool = True
     doctor_repeat_save: bool = True
     mayor_vote: str = "double"
@@ -95,10 +103,15 @@ class Rules:
             raise ConfigError(
                 f"elimination_discount must be in (0, 1], 1 is off: got {self.elimination_discount}"
             )
-        if self.first_phase == "day" and not self.first_night_kill:
+        if self.first_phase == "day" and self.first_day_vote and not self.first_night_kill:
             raise ConfigError(
-                "first_night_kill=False needs first_phase='night': "
-                "a game that begins by day has no first night before it"
+                "first_night_kill=False needs first_phase='night' or first_day_vote=False: "
+                "a game that begins by day with a vote has no first night before it"
+            )
+        if self.voting == "sequential" and not self.show_votes:
+            raise ConfigError(
+                "show_votes=False needs voting='sealed': "
+                "votes that are cast one after another are seen"
             )
         roles = self._full_roles()
         night, day = self._reveals()

@@ -12,7 +12,7 @@ from omar_envs import rollout, werewolf_v0
 from omar_envs.errors import PolicyError
 from omar_envs.policy import HumanPolicy, MutedPolicy, Policy, RandomPolicy, ScriptedPolicy
 from omar_envs.types import SPEAK, Episode
-from omar_envs.werewolf.prompts import DEFAULT_NAMES
+from omar_envs.werewolf.names import DEFAULT_NAMES
 from tests.envs.games import started, with_role
 
 GAMES = 150

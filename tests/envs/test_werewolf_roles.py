@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omar_envs.werewolf.roles import ROLE_CLASSES
+from omar_envs.werewolf.roles import ROLE_CLASSES, Learned
 from omar_envs.werewolf.rules import Death, Game, Rules, Step, Vote, team_of
 
 
@@ -222,8 +222,8 @@ def test_the_medium_learns_of_the_executed_only() -> None:
     possessed, prey = first(game, "possessed"), first(game, "villager")
     game.resolve_night(skip_to(game, "night"), {wolf: prey})
     assert game.night.learned == []
-    assert all_vote(game, possessed).learned == ((medium, possessed, "village"),)
-    assert all_vote(game, wolf).learned == ((medium, wolf, "werewolf"),)
+    assert all_vote(game, possessed).learned == (Learned(medium, possessed, "village"),)
+    assert all_vote(game, wolf).learned == (Learned(medium, wolf, "werewolf"),)
     assert all_vote(game, medium).learned == ()
 
 
@@ -235,7 +235,7 @@ def test_the_possessed_is_human_to_all_that_looks_or_counts_and_wins_with_the_wo
     assert game.held[wolf].partners(game, wolf) == []
     assert game.held[possessed].partners(game, possessed) == []
     game.resolve_night(skip_to(game, "night"), {wolf: prey[0], seer: possessed})
-    assert game.night.learned == [(seer, possessed, "village")]
+    assert game.night.learned == [Learned(seer, possessed, "village")]
     all_vote(game, prey[1])
     # One wolf, one possessed, one seer: not half of the living are wolves.
     assert game.winner() is None
@@ -366,6 +366,26 @@ def test_a_doctor_with_nobody_else_left_may_repeat() -> None:
     assert game.targets(doctor, "night") == [wolf]
 
 
+# --- wolves, seer -------------------------------------------------------------
+
+
+def test_a_tie_between_wolves_kills_one_of_the_tied_or_nobody() -> None:
+    for kill_tie, deaths in (("random", 1), ("none", 0)):
+        game = deal(roles={"werewolf": 2}, kill_tie=kill_tie)
+        one, two = game.living("werewolf")
+        prey = game.living("villager")
+        named = {one: prey[0], two: prey[1]}
+        assert len(game.resolve_night(skip_to(game, "night"), named)) == deaths
+        assert game.resolve_night(skip_to(game, "night"), {one: prey[2], two: prey[2]})
+
+
+def test_a_seer_may_learn_roles() -> None:
+    game = deal(roles={"werewolf": 2, "seer": 1, "possessed": 1}, seer_learns="role")
+    seer, possessed = first(game, "seer"), first(game, "possessed")
+    game.resolve_night(skip_to(game, "night"), {seer: possessed})
+    assert game.night.learned == [Learned(seer, possessed, "village", "possessed")]
+
+
 # --- last words, revotes, bids ------------------------------------------------
 
 
@@ -478,6 +498,40 @@ def test_random_order_is_seeded_and_new_each_round() -> None:
     assert orders[0] == orders[1]
     assert len({tuple(order) for order in orders[0]}) == 3
     assert all(sorted(order) == list(range(9)) for order in orders[0])
+
+
+def test_a_daily_order_is_drawn_once_a_day() -> None:
+    game = deal(discussion="daily_order", discussion_rounds=2, max_days=3)
+    orders = [game.actors(skip_to(game, "discussion")) for _ in range(6)]
+    assert orders[0] == orders[1] != orders[2] == orders[3] != orders[4] == orders[5]
+    assert all(sorted(order) == list(range(9)) for order in orders)
+
+
+def test_votes_in_turn_go_in_seat_order_or_in_an_order_of_their_own() -> None:
+    for discussion, drawn in (("round_robin", False), ("random_order", True)):
+        game = deal(discussion=discussion, voting="sequential", max_days=3)
+        steps = [skip_to(game, "vote") for _ in range(2)]
+        game = deal(discussion=discussion, voting="sequential", max_days=3)
+        orders = []
+        for _ in steps:
+            step = skip_to(game, "vote")
+            assert game.actors(step) == game.actors(step)
+            orders.append(game.actors(step))
+        assert (orders[0] == list(range(9))) == (not drawn)
+        assert (orders[0] == orders[1]) == (not drawn)
+
+
+def test_a_first_day_without_a_vote() -> None:
+    game = deal(first_day_vote=False, discussion_rounds=1, max_days=2)
+    kinds = [(step.kind, step.day) for step in iter(game.next_step, None)]
+    assert [day for kind, day in kinds if kind == "vote"] == [2]
+    assert [day for kind, day in kinds if kind == "discussion"] == [1, 2]
+
+
+def test_who_may_vote_against_itself() -> None:
+    for allowed in (True, False):
+        game = deal(allow_self_vote=allowed)
+        assert (3 in game.targets(3, "vote")) is allowed
 
 
 # --- rewards ------------------------------------------------------------------

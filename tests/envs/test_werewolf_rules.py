@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omar_envs.errors import ConfigError
+from omar_envs.werewolf.roles import Learned
 from omar_envs.werewolf.rules import (
     MAX_PLAYERS,
     MIN_PLAYERS,
@@ -134,6 +135,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"last_words": True}, "last_words must be one of 'none', 'day', 'all'"),
     ({"mayor_vote": 2}, "mayor_vote must be one of 'double', 'tiebreak'"),
     ({"outcome_reward": 1}, "outcome_reward must be one of 'plus_minus', 'win_only'"),
+    ({"seer_learns": "all"}, "seer_learns must be one of 'team', 'role'"),
+    ({"kill_tie": "revote"}, "kill_tie must be one of 'random', 'none'"),
+    ({"first_day_vote": 0}, "first_day_vote must be True or False"),
+    ({"allow_self_vote": 1}, "allow_self_vote must be True or False"),
+    ({"show_votes": False, "voting": "sequential"}, "show_votes=False needs voting='sealed'"),
     ({"zero_sum": 1}, "zero_sum must be True or False"),
     ({"doctor_repeat_save": None}, "doctor_repeat_save must be True or False"),
     ({"reveal_on_death": ("role",)}, "or a pair of them"),
@@ -303,7 +309,7 @@ def test_a_seer_learns_in_the_night_of_its_death() -> None:
     wolf, other = game.living("werewolf")
     (death,) = night(game, {wolf: seer, other: seer, seer: wolf})
     assert death.player == seer
-    assert game.night.learned == [(seer, wolf, "werewolf")]
+    assert game.night.learned == [Learned(seer, wolf, "werewolf")]
 
 
 def test_every_seer_learns_its_own_targets_team() -> None:
@@ -311,7 +317,10 @@ def test_every_seer_learns_its_own_targets_team() -> None:
     one, two = game.living("seer")
     wolf, doctor = game.living("werewolf")[0], game.living("doctor")[0]
     assert night(game, {one: wolf, two: doctor}) == []
-    assert game.night.learned == [(one, wolf, "werewolf"), (two, doctor, "village")]
+    assert game.night.learned == [
+        Learned(one, wolf, "werewolf"),
+        Learned(two, doctor, "village"),
+    ]
 
 
 # --- votes --------------------------------------------------------------------
@@ -483,7 +492,11 @@ settings_strategy = st.fixed_dictionaries(
             {"werewolf": st.integers(1, 3), "mason": st.sampled_from([0, 2])}
             | {role: st.integers(0, 1) for role in ROLES[2:] if role != "mason"}
         ),
-        "discussion": st.sampled_from(["simultaneous", "random_order", "bidding"]),
+        "discussion": st.sampled_from(["simultaneous", "random_order", "daily_order", "bidding"]),
+        "voting": st.sampled_from(["sealed", "sequential"]),
+        "kill_tie": st.sampled_from(["random", "none"]),
+        "first_day_vote": st.booleans(),
+        "allow_self_vote": st.booleans(),
         "last_words": st.sampled_from(["none", "day", "all"]),
         "doctor_repeat_save": st.booleans(),
         "mayor_vote": st.sampled_from(["double", "tiebreak"]),

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaF
 from omar_envs import werewolf_v0
 from omar_envs.arena import compare
 from omar_envs.policy import RandomPolicy
-from omar_envs.werewolf.prompts import DEFAULT_NAMES
+from omar_envs.werewolf.names import DEFAULT_NAMES
 from omar_envs.werewolf.rules import team_of
 from omar_trainers.house import house_directory
 from omar_trainers.house.build import (

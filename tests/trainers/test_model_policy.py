@@ -13,7 +13,7 @@ from omar_envs import werewolf_v0
 from omar_envs.policy import RandomPolicy, ScriptedPolicy
 from omar_envs.rollout import play, run
 from omar_envs.types import CHOOSE, SPEAK, ChatMessage, Request, View
-from omar_envs.werewolf.prompts import DEFAULT_NAMES
+from omar_envs.werewolf.names import DEFAULT_NAMES
 from omar_trainers.generation import GenerationRequest, GenerationResult, TransformersGenerator
 from omar_trainers.house.model import house_config, new_house_model
 from omar_trainers.house.tokenizer import house_tokenizer

@@ -25,7 +25,7 @@ from omar_envs.by_name import GAME_FILE
 from omar_envs.policy import Policy, RandomPolicy, ScriptedPolicy
 from omar_envs.rollout import run
 from omar_envs.types import CHOOSE, Episode, View
-from omar_envs.werewolf.prompts import DEFAULT_NAMES
+from omar_envs.werewolf.names import DEFAULT_NAMES
 from omar_trainers.generation import TransformersGenerator
 from omar_trainers.house.model import house_config, new_house_model
 from omar_trainers.house.tokenizer import house_tokenizer
