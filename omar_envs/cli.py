@@ -1,4 +1,4 @@
-"""The command ``omar-envs``: play, roll out, compare, replay, train.
+"""The command ``omar-envs``: play, roll out, compare, measure, replay, train.
 
 What its user got wrong is one line on standard error and exit code 2, never a
 traceback. Only the commands that need a model import the trainer, when they run.
@@ -23,6 +23,7 @@ from omar_envs.replay import write_replay
 from omar_envs.rollout import ENVS, play, run
 from omar_envs.terminal import ask, counter, printable, show
 from omar_envs.transcript import read_episodes, replace_file, write_episodes
+from omar_envs.werewolf.measures import markdown, measure
 from omar_envs.werewolf.rules import team_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ policies:
 SETTINGS = """\
 settings (--set key=value, as many as you like) are the environment's arguments;
 values are read as JSON, and as plain text where they are none:
+  --set preset=arena8 max_days=20
   --set num_players=5 discussion_rounds=1 'roles={"werewolf": 1, "seer": 1}'
   python -c 'from omar_envs import werewolf_v0; help(werewolf_v0)' lists them.
 """
@@ -125,6 +127,10 @@ def _rollout(args: argparse.Namespace) -> None:
     show(f"{len(episodes)} episodes in {out}")
 
 
+def _measure(args: argparse.Namespace) -> None:
+    show(markdown({path.stem: measure(read_episodes(path)) for path in args.files}))
+
+
 def _eval(args: argparse.Namespace) -> None:
     out = None if args.json is None else _new_file(args.json, args.overwrite)
     game = _game(args, args.a, args.b)
@@ -199,7 +205,7 @@ def _new_file(path: Path, overwrite: bool) -> Path:
 def _parser() -> _Parser:
     parser = _Parser(
         prog="omar-envs",
-        description="Social games for language models: play, roll out, compare, replay, train.",
+        description="Social games for language models: play, compare, measure, replay, train.",
         epilog="Each command explains itself: omar-envs play --help",
         allow_abbrev=False,
     )
@@ -209,6 +215,7 @@ def _parser() -> _Parser:
     _add_rollout(commands)
     _add_replay(commands)
     _add_eval(commands)
+    _add_measure(commands)
     _add_train(commands)
     return parser
 
@@ -282,6 +289,21 @@ def _add_eval(commands: _Commands) -> None:
     _add_overwrite(evaluate)
     _add_batch(evaluate)
     _add_game(evaluate)
+
+
+def _add_measure(commands: _Commands) -> None:
+    command = _command(
+        commands,
+        "measure",
+        _measure,
+        "Measure how saved games of Werewolf were played: votes, powers, influence, talk.",
+        "omar-envs measure before.jsonl after.jsonl",
+        "Prints a Markdown table with one column for each file, 95% intervals over games.\n"
+        "What each row means: pydoc omar_envs.werewolf.measures.\n",
+    )
+    command.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="episodes, as JSON lines"
+    )
 
 
 def _add_train(commands: _Commands) -> None:

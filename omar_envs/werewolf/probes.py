@@ -1,7 +1,9 @@
 """What players do with the talk: who claims, who is believed, who follows.
 
 Counted from finished episodes by the small grammar of ``claims``; shares are
-``hits / chances`` with both kept, so that intervals can be given.
+``hits / chances`` with both kept, so that intervals can be given. Votes are those
+of each day's first ballot. For talk in plainer English, and all else that a game
+shows, see :mod:`omar_envs.werewolf.measures`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from typing import NamedTuple
 
 from omar_envs.types import Episode, Turn
 from omar_envs.werewolf.claims import Said, read_speech
+from omar_envs.werewolf.measures import MEASURES, markdown, measure
+
+__all__ = ["MEASURES", "PROBES", "Share", "markdown", "measure", "probe"]
 
 
 class Share(NamedTuple):
@@ -30,7 +35,7 @@ PROBES: dict[str, str] = {
     "seer_reports_wolf": "seers who know a living wolf and name it in public, per day of talk",
     "seer_votes_known_wolf": "votes of seers who know a living wolf, cast against it",
     "wolf_claims_seer": "living wolves who claim to be the seer, per day of talk",
-    "villager_claims_seer": "other living players who claim to be the seer, per day of talk",
+    "villager_claims_seer": "others of the village who claim to be the seer, per day of talk",
     "true_claim_followed": "villagers' votes for the wolf that the seer named that day",
     "false_claim_followed": "villagers' votes for the player that a wolf posing as seer named",
     "village_votes_hit_wolf": "votes of the village that name a wolf",
@@ -54,6 +59,7 @@ class _Seats(NamedTuple):
     names: dict[str, str]
     roles: dict[str, str]
     wolves: frozenset[str]
+    village: frozenset[str]
 
 
 def _observations(episode: Episode) -> Iterator[tuple[str, bool]]:
@@ -61,22 +67,26 @@ def _observations(episode: Episode) -> Iterator[tuple[str, bool]]:
         names={seat.agent: seat.name for seat in episode.seats},
         roles={seat.agent: seat.role or "" for seat in episode.seats},
         wolves=frozenset(s.name for s in episode.seats if s.role == "werewolf"),
+        village=frozenset(a for a, team in episode.outcome["teams"].items() if team == "village"),
     )
     players = tuple(seats.names.values())
     phases = {stage.turn: stage.phase for stage in episode.stages}
     known: dict[str, set[str]] = {}
     today: dict[str, list[Said]] = {}
+    ballot: int | None = None
     for turn in episode.turns:
         phase = phases[turn.turn]
         if phase == "night":
             today = {}
+            ballot = None
             if seats.roles[turn.agent] == "seer" and turn.text in seats.wolves:
                 known.setdefault(turn.agent, set()).add(turn.text)
         elif phase == "discussion":
             said = read_speech(seats.names[turn.agent], turn.text, players)
             today.setdefault(turn.agent, []).append(said)
             yield "talk_in_grammar", bool(said.claims_seer or said.findings or said.suspicions)
-        elif phase == "vote":
+        elif phase == "vote" and ballot in (None, turn.turn):
+            ballot = turn.turn
             living = {*turn.request.choices, seats.names[turn.agent]}
             yield from _at_the_vote(turn, today, seats, known.get(turn.agent, set()) & living)
 
@@ -86,7 +96,8 @@ def _at_the_vote(
 ) -> Iterator[tuple[str, bool]]:
     role = seats.roles[turn.agent]
     own = today.get(turn.agent, [])
-    if own:
+    village = turn.agent in seats.village
+    if own and (village or role == "werewolf"):
         claims = any(said.claims_seer for said in own)
         kind = {"seer": "seer_claims", "werewolf": "wolf_claims_seer"}
         yield kind.get(role, "villager_claims_seer"), claims
@@ -95,9 +106,9 @@ def _at_the_vote(
         if own:
             yield "seer_reports_wolf", bool(named & known)
         yield "seer_votes_known_wolf", turn.text in known
-    if role != "werewolf":
+    if village:
         yield "village_votes_hit_wolf", turn.text in seats.wolves
-    if role not in ("werewolf", "seer"):
+    if village and role != "seer":
         for agent, lines in today.items():
             for target in {f.target for s in lines if s.claims_seer for f in s.findings if f.wolf}:
                 if target == seats.names[turn.agent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from omar_envs.types import (
     StageRecord,
     Turn,
 )
+from omar_envs.werewolf.roles import team_of
 
 ANA, BEN, CHLOE, DEV, EMA = AGENTS = tuple(f"player_{index}" for index in range(5))
 NAMES = dict(zip(AGENTS, ("Ana", "Ben", "Chloe", "Dev", "Ema"), strict=True))
@@ -160,6 +162,107 @@ def werewolf_game() -> Episode:
         ],
     }
     return game.episode(rewards=rewards, outcome=outcome)
+
+
+class Story:
+    """A game of Werewolf made by hand, acts and deaths as told, by display name.
+
+    An act that begins with "!" could not be read: what follows it is what the game
+    made of it. Nothing is checked against the rules.
+    """
+
+    def __init__(self, **roles: str) -> None:
+        self.roles = roles
+        self.agents = {name: f"player_{index}" for index, name in enumerate(roles)}
+        self.living = list(roles)
+        self.stages: list[StageRecord] = []
+        self.turns: list[Turn] = []
+        self.deaths: list[dict[str, Any]] = []
+        self.nights = 0
+        self.days = 0
+        self.is_day = False
+
+    def night(self, *, killed: str = "", poisoned: str = "", witch: str = "", **acts: str) -> Story:
+        self.nights += 1
+        self.is_day = False
+        self._stage("wolf_chat")
+        self._choose("night", acts)
+        if witch:
+            self._choose("night", {"Witch": witch}, neutral="pass")
+        for name, cause in ((killed, "killed"), (poisoned, "poisoned")):
+            self._die(name, self.nights, cause)
+        return self
+
+    def talk(self, *, phase: str = "discussion", **speeches: str) -> Story:
+        if phase == "discussion":
+            self._begin_day()
+        self._stage(phase)
+        for name, text in speeches.items():
+            self._turn(name, Request(SPEAK, "Speak.", max_chars=400), text)
+        return self
+
+    def vote(self, *, out: str = "", among: Sequence[str] = (), **votes: str) -> Story:
+        """``among`` makes it a second ballot."""
+        self._begin_day()
+        self._choose("vote", votes, neutral="abstain", among=among)
+        self._die(out, self.days, "voted_out")
+        return self
+
+    def shot(self, day: int, **shots: str) -> Story:
+        self._choose("shot", shots)
+        for name in shots.values():
+            self._die(name.lstrip("!"), day, "shot")
+        return self
+
+    def end(self, winner: str | None = None, *, truncated: bool = False) -> Episode:
+        teams = {self.agents[name]: team_of(role) for name, role in self.roles.items()}
+        return Episode(
+            schema_version=SCHEMA_VERSION,
+            env="werewolf_v0",
+            config={},
+            seed=0,
+            seats=tuple(Seat(self.agents[name], name, role) for name, role in self.roles.items()),
+            stages=tuple(self.stages),
+            messages=(),
+            turns=tuple(self.turns),
+            rewards={},
+            outcome={
+                "winner": winner,
+                "days": self.days,
+                "teams": teams,
+                "deaths": self.deaths,
+            },
+            terminated=not truncated,
+            truncated=truncated,
+        )
+
+    def _begin_day(self) -> None:
+        self.days += not self.is_day
+        self.is_day = True
+
+    def _stage(self, phase: str) -> None:
+        self.stages.append(StageRecord(len(self.stages), phase, phase))
+
+    def _choose(
+        self, phase: str, acts: dict[str, str], neutral: str = "", among: Sequence[str] = ()
+    ) -> None:
+        self._stage(phase)
+        for name, text in acts.items():
+            choices = [other for other in among or self.living if other != name]
+            choices += [neutral] if neutral else []
+            self._turn(name, Request(CHOOSE, "Choose.", choices=tuple(choices)), text)
+
+    def _turn(self, name: str, request: Request, text: str) -> None:
+        valid = not text.startswith("!")
+        error = "" if valid else "names nobody"
+        made = text.removeprefix("!")
+        number = len(self.stages) - 1
+        self.turns.append(Turn(number, self.agents[name], request, text, made, valid, error, {}))
+
+    def _die(self, name: str, day: int, cause: str) -> None:
+        if name:
+            self.living.remove(name)
+            self.deaths.append({"agent": self.agents[name], "day": day, "cause": cause})
 
 
 def negotiation() -> Episode:

@@ -15,7 +15,7 @@ from omar_envs.cli import main
 from omar_envs.transcript import read_episodes
 
 SMALL = ["--set", "num_players=5", "discussion_rounds=1"]
-COMMANDS = ["play", "rollout", "replay", "eval", "train"]
+COMMANDS = ["play", "rollout", "replay", "eval", "measure", "train"]
 
 Complaint = Callable[..., str]
 
@@ -75,6 +75,20 @@ def test_settings_are_json_or_text(tmp_path: Path) -> None:
     assert episode.config["num_players"] == 8
     assert episode.config["prompt_style"] == "terse"
     assert sum(seat.role == "werewolf" for seat in episode.seats) == 2
+
+
+def test_measure_prints_a_column_for_each_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for policy in ("scripted", "random"):
+        words = ["rollout", "--policy", policy, "--episodes", "4"]
+        assert main([*words, "--out", str(tmp_path / f"{policy}.jsonl")]) == 0
+    capsys.readouterr()
+    assert main(["measure", str(tmp_path / "scripted.jsonl"), str(tmp_path / "random.jsonl")]) == 0
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head == "| measure | of | scripted | random |"
+    wins = next(row for row in rows if "werewolves' team won" in row)
+    assert wins.count(" of 4 ") == 2
 
 
 def test_replay_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,6 +246,9 @@ def test_end_of_input_is_one_line(monkeypatch: pytest.MonkeyPatch, complaint: Co
         (["play", "--seat", "7"], "no seat 7"),
         (["play", "--opponents", "human"], "one seat"),
         (["replay", "nothing.jsonl"], "nothing.jsonl"),
+        (["measure", "nothing.jsonl"], "nothing.jsonl"),
+        (["measure"], "FILE"),
+        (["rollout", "--out", "x.jsonl", "--set", "preset=arena9"], "did you mean 'arena8'"),
         (["replay", "--out", "x.html"], "FILE"),
     ],
 )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omar_envs import rollout, werewolf_v0
 from omar_envs.policy import MutedPolicy, RandomPolicy, ScriptedPolicy
 from omar_envs.types import SPEAK, Episode, View
-from omar_envs.werewolf.claims import Finding, read_speech
+from omar_envs.werewolf.bots import Speech
+from omar_envs.werewolf.claims import Finding, read_accusations, read_speech
 from omar_envs.werewolf.probes import PROBES, Share, probe
+from tests.envs.episode_samples import Story
 
 PLAYERS = ("Ana", "Bruno", "Clara", "Diego", "Elena")
 SETTINGS = {
@@ -78,6 +82,74 @@ def test_suspicion_is_no_finding() -> None:
     assert [finding.target for finding in said.suspicions] == ["Ana", "Bruno"]
 
 
+@pytest.mark.parametrize(
+    ("text", "accused"),
+    [
+        ("I suspect Ana.", ["Ana"]),
+        ("i strongly suspect ana", ["Ana"]),
+        ("I accuse Bruno and Ana, nobody else", ["Bruno", "Ana"]),
+        ("I suspect Ana and Bruno is good", ["Ana"]),
+        ("I suspect Ana is good", []),
+        ("I suspect that Ana is lying", ["Ana"]),
+        ("Ana must be one of the wolves", ["Ana"]),
+        ("I know no more than you, but Ana is clearly a liar!", ["Ana"]),
+        ("Ana’s lying. Ana's hat is red", ["Ana"]),
+        ("Ana and Bruno are both mafia", ["Ana", "Bruno"]),
+        ("Let's vote for Clara; my vote goes to Diego", ["Clara", "Diego"]),
+        ("let us eliminate Clara", ["Clara"]),
+        ("I have no doubt that Ana is the werewolf", ["Ana"]),
+        ("I am not the werewolf, Ana is a werewolf", ["Ana"]),
+        ("I trusted Ana. Ana is suspicious, so vote out Ana", ["Ana"]),
+        ("Ana is not a werewolf", []),
+        ("I don't think Ana is a werewolf", []),
+        ("I will not vote for Ana", []),
+        ("Is it true? Ana is a werewolf?", []),
+        ("If Ana is a werewolf then we have won", []),
+        ("Bruno says Ana is a werewolf", []),
+        ("Ana might be a werewolf", []),
+        ("Ana voted for Bruno", []),
+        ("Anais is a werewolf, I suspect Anabel", []),
+        ("Someone is a werewolf", []),
+    ],
+)
+def test_accusations_in_plain_english(text: str, accused: list[str]) -> None:
+    assert read_accusations(text, PLAYERS) == tuple(accused)
+
+
+@pytest.mark.parametrize("brief", [True, False])
+@pytest.mark.parametrize("name", PLAYERS)
+def test_accusations_of_bots_are_among_them(name: str, brief: bool) -> None:
+    says = Speech(brief)
+    assert read_accusations(says.suspect(name), PLAYERS) == (name,)
+    assert read_accusations(says.report(name, wolf=True), PLAYERS) == (name,)
+    for harmless in (says.report(name, wolf=False), says.pass_("seer"), says.plan(name)):
+        assert read_accusations(harmless, PLAYERS) == ()
+
+
+WORDS = st.sampled_from(
+    [*PLAYERS, "I", "suspect", "vote", "for", "is", "a", "wolf", "and", "not", ".", "?", "\0", "1"]
+)
+
+
+@given(st.one_of(st.text(), st.lists(WORDS, max_size=15).map(" ".join)))
+def test_whatever_is_said_only_players_are_accused_and_once(text: str) -> None:
+    accused = read_accusations(text, PLAYERS)
+    assert set(accused) <= {name for name in PLAYERS if name.casefold() in text.casefold()}
+    assert len(set(accused)) == len(accused)
+    assert set(read_accusations(text, PLAYERS[::-1])) == set(accused)
+
+
+def test_a_name_may_have_two_words_and_signs() -> None:
+    assert read_accusations("I suspect Mary Jane", ("Mary Jane", "Bo")) == ("Mary Jane",)
+    assert read_accusations("I suspect Zoë", ("Zoë", "Zo")) == ("Zoë",)
+
+
+def test_long_talk_is_read_in_no_time_to_speak_of() -> None:
+    """A hundred thousand characters, the longest speech that a game allows."""
+    for piece in ("I suspect Ana and ", "vote for to Ana ", "I really ", "not Ana is Ana is a "):
+        assert set(read_accusations(piece * (100_000 // len(piece)), PLAYERS)) <= {"Ana"}
+
+
 def test_true_report_that_everybody_follows() -> None:
     found = shares(
         {"seer": "I am the seer. {werewolf} is a werewolf.", "villager": "Hm.", "werewolf": "No!"},
@@ -136,3 +208,27 @@ def test_muted_policy_chooses_as_before_and_says_nothing() -> None:
 def test_random_play_claims_nothing() -> None:
     episodes = rollout.run(lambda: werewolf_v0.raw_env(**SETTINGS), RandomPolicy(0), 5, seed=0)
     assert probe(episodes)["talk_in_grammar"].hits == 0
+
+
+def test_a_possessed_and_a_jester_are_neither_village_nor_wolves() -> None:
+    roles = {"Ana": "werewolf", "Ben": "villager", "Pia": "possessed", "Jon": "jester"}
+    claim = "I am the seer. Ben is a werewolf."
+    story = Story(**roles).talk(Ana=claim, Ben="Hm", Pia=claim, Jon=claim)
+    found = probe([story.vote(Ana="Ben", Ben="Ana", Pia="Ana", Jon="Ana").end()])
+    assert found["wolf_claims_seer"] == Share(1, 1)
+    assert found["villager_claims_seer"] == Share(0, 1)
+    assert found["village_votes_hit_wolf"] == Share(1, 1)
+    assert found["false_claim_followed"] == Share(0, 0)
+
+
+def test_a_second_ballot_counts_nothing_twice() -> None:
+    roles = {"Ana": "werewolf", "Ben": "seer", "Cleo": "villager"}
+    story = (
+        Story(**roles).talk(Ana="Hm", Ben="I am the seer", Cleo="Hm").vote(Ben="Ana", Cleo="Ben")
+    )
+    once = probe([story.end()])
+    assert once["village_votes_hit_wolf"] == Share(1, 2)
+    again = probe([story.vote(Ben="Ana", Cleo="Ana", among=("Ana", "Ben")).end()])
+    assert again == once
+    next_day = story.night(Ana="Cleo").talk(Ben="Hm").vote(Ben="Cleo")
+    assert probe([next_day.end()])["village_votes_hit_wolf"] == Share(1, 3)
