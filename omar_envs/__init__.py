@@ -22,6 +22,7 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 _EXPORTS = {
+    "ChatPolicy": "omar_envs.chat_policy",
     "Episode": "omar_envs.types",
     "HumanPolicy": "omar_envs.policy",
     "Policy": "omar_envs.policy",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omar_envs.chat_policy import chat_policy_from_url
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
 from omar_envs.policy import Policy, RandomPolicy, ScriptedPolicy
@@ -17,6 +18,7 @@ GAME_FILE = "game.json"
 """Beside a model's weights: the game it was trained on, ``{"env": …, "config": {…}}``."""
 
 _PLAIN = ("random", "scripted", "human")
+_ENDPOINT = ("http://", "https://")
 
 
 class Game(NamedTuple):
@@ -46,7 +48,11 @@ def game_for(policies: Sequence[str], env: str | None, settings: dict[str, Any])
     Raises:
         ConfigError: a policy is unknown, or two models know different games.
     """
-    directories = [_model_directory(name) for name in policies if name not in _PLAIN]
+    directories = [
+        _model_directory(name)
+        for name in policies
+        if name not in _PLAIN and not name.startswith(_ENDPOINT)
+    ]
     if env is not None:
         return Game(env if env in ENVS else f"{env}_v0", settings)
     games = [game for game in map(_trained_on, directories) if game is not None]
@@ -60,7 +66,7 @@ def game_for(policies: Sequence[str], env: str | None, settings: dict[str, Any])
 
 
 def policy_by_name(name: str, seed: int, game: Game) -> Policy:
-    """``random``, ``scripted``, ``house`` or the directory of a model.
+    """``random``, ``scripted``, ``house``, a ``URL#model`` or the directory of a model.
 
     Args:
         name: as above.
@@ -78,6 +84,8 @@ def policy_by_name(name: str, seed: int, game: Game) -> Policy:
             return ScriptedPolicy(seed, brief=game.settings.get("prompt_style") == "terse")
         case "human":
             raise ConfigError("a person can only play in one seat of `omar-envs play`")
+    if name.startswith(_ENDPOINT):
+        return chat_policy_from_url(name)
     directory = _model_directory(name)
     with training_libraries():
         from omar_trainers.model_policy import ModelPolicy
@@ -133,7 +141,7 @@ def _model_directory(policy: str) -> Path:
     if not path.is_dir():
         raise ConfigError(
             f"unknown policy {policy!r}: it is none of {', '.join(_PLAIN)} and house, "
-            "and no folder with a model"
+            "no URL#model and no folder with a model"
         )
     if not (path / "config.json").is_file():
         raise ConfigError(f"{path} holds no model: there is no config.json in it")

@@ -40,6 +40,8 @@ policies:
   human       you, at this terminal (only where a command says so)
   house       the tiny model that this project trains from scripted play [train]
   DIRECTORY   a model as transformers saves it, with its tokenizer [train]
+  URL#MODEL   a model behind an OpenAI-compatible endpoint [openai]:
+              http://localhost:8000/v1#Qwen/Qwen3-4B, key in OPENAI_API_KEY
 """
 
 SETTINGS = """\

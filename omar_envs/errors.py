@@ -5,7 +5,7 @@
     OmarError
     ├── ConfigError (ValueError)        an impossible or unknown setting, at construction
     ├── StateError (RuntimeError)       a call at the wrong time: before reset, after the end
-    ├── PolicyError (RuntimeError)      a policy that broke its contract
+    ├── PolicyError (RuntimeError)      a policy that broke its contract, or whose replies never came
     └── EpisodeError (ValueError)       an episode file that cannot be used
         ├── DamagedEpisodeError         not JSON, or not of the right shape
         └── SchemaVersionError          written by a newer version of this package
@@ -30,7 +30,7 @@ class StateError(OmarError, RuntimeError):
 
 
 class PolicyError(OmarError, RuntimeError):
-    """A policy returned something other than one reply per view."""
+    """A policy returned something other than one reply per view, or could get no replies."""
 
 
 class EpisodeError(OmarError, ValueError):

@@ -2,65 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
-Components = dict[str, float]
+Components = dict[str, float | None]
+"""Amount by component; ``None`` for one that could not be determined."""
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 class Ledger:
     """Keeps each payment in the four sums that readers ask for.
 
+    Only what was paid is kept: where nothing was, readers get zeros. The two
+    dictionaries of rewards are replaced, never changed, when a sum changes.
+
     Args:
         agents: agent ids.
         components: names of the reward components; each sum has all of them.
+
+    Attributes:
+        rewards: sum over components of the latest step: PettingZoo's ``rewards``.
+        rewards_since_act: the same since each agent's last act, that act
+            included: what ``last()`` returns.
     """
 
     def __init__(self, agents: Sequence[str], components: Sequence[str]) -> None:
-        self._names = tuple(components)
-        self._step = {agent: self._zeros() for agent in agents}
-        self._since_act = {agent: self._zeros() for agent in agents}
-        self._total = {agent: self._zeros() for agent in agents}
-        self._turns: dict[str, list[Components]] = {agent: [] for agent in agents}
-        self._before_first = {agent: self._zeros() for agent in agents}
-
-    def _zeros(self) -> Components:
-        return dict.fromkeys(self._names, 0.0)
+        self._nothing = dict.fromkeys(components, 0.0)
+        self._zeros = dict.fromkeys(agents, 0.0)
+        self._acts = dict.fromkeys(agents, 0)
+        self._step: dict[str, dict[str, float]] = {}
+        self._since_act: dict[str, dict[str, float]] = {}
+        self._total: dict[str, dict[str, float]] = {}
+        self._turns: dict[tuple[str, int], dict[str, float]] = {}
+        self._unknown: str | None = None
+        self.rewards = self._zeros.copy()
+        self.rewards_since_act = self._zeros.copy()
 
     def begin_step(self, agent: str) -> None:
         """``agent`` acts: a new step for all, a new turn for it."""
-        self._step = {other: self._zeros() for other in self._step}
-        self._since_act[agent] = self._zeros()
-        first = not self._turns[agent]
-        self._turns[agent].append(self._before_first[agent] if first else self._zeros())
+        self._acts[agent] += 1
+        if self._step:
+            self._step = {}
+            self.rewards = self._zeros.copy()
+        if agent in self._since_act:
+            del self._since_act[agent]
+            self.rewards_since_act = {**self.rewards_since_act, agent: 0.0}
 
     def pay(self, agent: str, component: str, amount: float) -> None:
         """Add ``amount`` to a component, in every sum."""
-        turns = self._turns[agent]
-        turn = turns[-1] if turns else self._before_first[agent]
-        for sums in (self._step[agent], self._since_act[agent], self._total[agent], turn):
-            sums[component] += amount
+        step = self._add(self._step, agent, component, amount)
+        since_act = self._add(self._since_act, agent, component, amount)
+        self._add(self._total, agent, component, amount)
+        # The first turn also takes what was paid before it.
+        turn = max(self._acts[agent] - 1, 0)
+        self._add(self._turns, (agent, turn), component, amount)
+        self.rewards = {**self.rewards, agent: sum(step.values())}
+        self.rewards_since_act = {**self.rewards_since_act, agent: sum(since_act.values())}
+
+    def set_unknown(self, component: str | None) -> None:
+        """Show a component as ``None``, in the totals and in each agent's latest turn."""
+        self._unknown = component
 
     def step_components(self) -> dict[str, Components]:
         """What the latest step paid."""
-        return {agent: dict(sums) for agent, sums in self._step.items()}
-
-    def step_rewards(self) -> dict[str, float]:
-        """Sum over components of the latest step: PettingZoo's ``rewards``."""
-        return {agent: sum(sums.values()) for agent, sums in self._step.items()}
+        return {agent: self._shown(self._step, agent) for agent in self._zeros}
 
     def components_since_act(self, agent: str) -> Components:
         """What was paid since the agent last acted, that act included."""
-        return dict(self._since_act[agent])
+        return self._shown(self._since_act, agent)
 
-    def rewards_since_act(self) -> dict[str, float]:
-        """Sum over components since each agent's last act: what ``last()`` returns."""
-        return {agent: sum(sums.values()) for agent, sums in self._since_act.items()}
-
-    def per_turn(self, actors: Sequence[str]) -> list[dict[str, float | None]]:
+    def per_turn(self, actors: Sequence[str]) -> list[Components]:
         """Components of each act, for the acts in the order in which they were made."""
-        queues = {agent: iter(turns) for agent, turns in self._turns.items()}
-        return [dict(next(queues[agent])) for agent in actors]
+        made = dict.fromkeys(self._zeros, 0)
+        turns = []
+        for agent in actors:
+            last = made[agent] == self._acts[agent] - 1
+            turns.append(self._shown(self._turns, (agent, made[agent]), latest=last))
+            made[agent] += 1
+        return turns
 
-    def totals(self) -> dict[str, dict[str, float | None]]:
+    def totals(self) -> dict[str, Components]:
         """Everything paid so far."""
-        return {agent: dict(sums) for agent, sums in self._total.items()}
+        return {agent: self._shown(self._total, agent) for agent in self._zeros}
+
+    def _add(
+        self, sums: dict[_Key, dict[str, float]], key: _Key, component: str, amount: float
+    ) -> dict[str, float]:
+        parts = sums.get(key)
+        if parts is None:
+            parts = sums[key] = self._nothing.copy()
+        parts[component] += amount
+        return parts
+
+    def _shown(
+        self, sums: dict[_Key, dict[str, float]], key: _Key, *, latest: bool = True
+    ) -> Components:
+        shown: Components = {**sums.get(key, self._nothing)}
+        if self._unknown is not None and latest:
+            shown[self._unknown] = None
+        return shown

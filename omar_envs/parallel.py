@@ -9,6 +9,7 @@ from gymnasium.spaces import Space
 from pettingzoo import ParallelEnv
 
 from omar_envs.conversation import ConversationEnv, Observation
+from omar_envs.ledger import Components
 from omar_envs.types import Episode, View
 
 StepResult = tuple[
@@ -59,20 +60,19 @@ class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
         agents = self.agents
         if not agents:
             return {}, {}, {}, {}, {}
-        paid: dict[str, dict[str, float]] = {}
+        paid: dict[str, Components] = {}
         for agent in self._env.acting:
             self._env.step(actions.get(agent, ""))
             for payee, parts in self._env.step_components().items():
-                sums = paid.setdefault(payee, dict.fromkeys(parts, 0.0))
-                for component, amount in parts.items():
-                    sums[component] += amount
+                before = paid.get(payee)
+                paid[payee] = parts if before is None else _sum_of(before, parts)
         infos = {
             agent: {**info, "reward_components": paid[agent]}
             for agent, info in self._env.infos.items()
         }
         return (
             self._observations(),
-            {agent: sum(paid[agent].values()) for agent in agents},
+            {agent: _known(paid[agent]) for agent in agents},
             dict(self._env.terminations),
             dict(self._env.truncations),
             infos,
@@ -110,3 +110,14 @@ class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def _sum_of(one: Components, other: Components) -> Components:
+    return {
+        component: None if amount is None else (one[component] or 0.0) + amount
+        for component, amount in other.items()
+    }
+
+
+def _known(parts: Components) -> float:
+    return sum(amount for amount in parts.values() if amount is not None)

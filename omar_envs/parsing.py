@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from omar_envs.types import CHOOSE, Request
 
@@ -18,6 +19,7 @@ _REPLACEMENT = "�"
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _LINE_BREAKS = re.compile("[\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029]+")
 _SPACES = re.compile(" {2,}")
+_PASS = re.compile(r"[\W_]*pass[\W_]*", re.IGNORECASE)
 _JSON_OBJECT = re.compile(r"\{[^{}]*\}")
 _ASKED = r"(?:answer|choice|choose|action|target|vote|kill|protect|investigate|name)"
 _EXPLICIT = _ASKED + r"[\"'`*]{0,3}\s*(?:is\s*)?[:=]\s*[\"'`*_(\[]*"
@@ -31,27 +33,35 @@ _ASKED_KEY = re.compile(_ASKED, re.IGNORECASE)
 _QUOTES = " \t\r\n\"'`“”‘’«»*_.,;:!?()[]{}<>"
 
 
-class Parsed(NamedTuple):
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """What a reply came to.
 
     Attributes:
         text: the speech, or the label chosen; "" if ``valid`` is false.
         valid: whether the reply could be read.
         error: why not, in one sentence; "" if valid.
+        exact: valid, and in the form that was asked for: a choice verbatim, but
+            for private reasoning and white space around it; a speech of which
+            nothing was cut.
     """
 
     text: str
     valid: bool
     error: str
+    exact: bool = False
 
 
 def clean(text: str) -> str:
     """Replace NUL, lone surrogates and other controls."""
+    if type(text) is str and text.isprintable():
+        return text
     return _FORBIDDEN.sub(_REPLACEMENT, text)
 
 
 def single_line(text: str) -> str:
     """Line breaks and tabs become spaces, so that no text can begin a line of its own."""
+    if text.isprintable() and "  " not in text:
+        return text.strip()
     return _SPACES.sub(" ", _LINE_BREAKS.sub(" ", text)).strip()
 
 
@@ -63,7 +73,7 @@ def strip_private(text: str, tags: Sequence[str] = DEFAULT_PRIVATE_TAGS) -> str:
     open the tag in the prompt leave such replies), and a tag counts without its
     closing bracket. No tag remains in the result.
     """
-    if not tags:
+    if not tags or "<" not in text:
         return text
     kept: list[str] = []
     depth = 0
@@ -106,20 +116,30 @@ def parse(
     """
     if not isinstance(reply, str):
         return Parsed("", False, f"the reply is a {type(reply).__name__}, not text")
-    text = strip_private(clean(reply), private_tags).strip()
-    if not text:
-        return Parsed("", False, "the reply is empty")
+    if reply.isprintable() and "<" not in reply:
+        text = reply.strip()
+    else:
+        text = strip_private(clean(reply), private_tags).strip()
     if request.kind is CHOOSE:
         return _parse_choice(text, request.choices)
-    speech = single_line(text)[: request.max_chars].rstrip()
+    return _parse_speech(text, request)
+
+
+def _parse_speech(text: str, request: Request) -> Parsed:
+    if request.may_pass and (not text or _PASS.fullmatch(text)):
+        return Parsed("", True, "", exact=True)
+    line = single_line(text)
+    speech = line[: request.max_chars].rstrip()
     if not speech:
         return Parsed("", False, "the reply is empty")
-    return Parsed(speech, True, "")
+    return Parsed(speech, True, "", exact=len(line) <= request.max_chars)
 
 
 def _parse_choice(text: str, choices: Sequence[str]) -> Parsed:
+    if not text:
+        return Parsed("", False, "the reply is empty")
     if text in choices:
-        return Parsed(text, True, "")
+        return Parsed(text, True, "", exact=True)
     by_fold = {choice.casefold(): choice for choice in choices}
     whole = by_fold.get(text.strip(_QUOTES).casefold())
     if whole is not None:

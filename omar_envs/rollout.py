@@ -11,6 +11,8 @@ import numpy as np
 from omar_envs import werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError, EpisodeError
+from omar_envs.judging import JUDGE
+from omar_envs.ledger import Components
 from omar_envs.playing import AnyEnv, conversation, one_policy, play_games
 from omar_envs.policy import Policy
 from omar_envs.types import Episode
@@ -96,6 +98,8 @@ def run(
 def replay(episode: Episode) -> Episode:
     """Play an episode's recorded replies on its seed; the result equals it, byte for byte.
 
+    What a judge paid is copied: no judge is asked.
+
     Raises:
         EpisodeError: the recorded acts do not fit the game that the seed and
             config give: the file was edited, or the rules have changed since.
@@ -117,4 +121,18 @@ def replay(episode: Episode) -> Episode:
         msgspec.structs.replace(seat, policy=old.policy)
         for seat, old in zip(again.seats, episode.seats, strict=True)
     )
-    return msgspec.structs.replace(again, seats=seats)
+    turns = tuple(
+        msgspec.structs.replace(
+            turn, reward_components=_with_judge(turn.reward_components, old.reward_components)
+        )
+        for turn, old in zip(again.turns, episode.turns, strict=True)
+    )
+    rewards = {
+        agent: _with_judge(parts, episode.rewards.get(agent, {}))
+        for agent, parts in again.rewards.items()
+    }
+    return msgspec.structs.replace(again, seats=seats, turns=turns, rewards=rewards)
+
+
+def _with_judge(replayed: Components, recorded: Components) -> Components:
+    return {**replayed, JUDGE: recorded[JUDGE]} if JUDGE in recorded else replayed

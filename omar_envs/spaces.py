@@ -7,11 +7,12 @@ import sys
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Text
+from gymnasium.spaces import Space, Text
 from numpy.typing import NDArray
 
 _SAMPLE_CHARSET = string.ascii_letters + string.digits + " .,!?'-"
 _SAMPLE_MAX_LENGTH = 40
+_TABLES = Text(sys.maxsize, min_length=0, charset=_SAMPLE_CHARSET)
 
 
 class TextSpace(Text):
@@ -24,7 +25,9 @@ class TextSpace(Text):
     """
 
     def __init__(self, *, seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(sys.maxsize, min_length=0, charset=_SAMPLE_CHARSET, seed=seed)
+        # The tables over the charset are the same in each space, and slow to make.
+        self.__dict__.update(_TABLES.__dict__)
+        Space.__init__(self, dtype=str, seed=seed)
 
     def contains(self, x: Any) -> bool:
         """Whether ``x`` is a ``str``."""

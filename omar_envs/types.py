@@ -43,7 +43,7 @@ class ChatMessage(TypedDict):
     content: str
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One line of the game's log.
 
     Attributes:
@@ -66,7 +66,7 @@ class Message(msgspec.Struct, frozen=True):
         return self.audience is None or agent in self.audience
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What the environment asks of the agent to move.
 
     Attributes:
@@ -74,12 +74,15 @@ class Request(msgspec.Struct, frozen=True):
         instruction: the question in words, as it stands in the observation.
         choices: legal labels, each accepted verbatim; empty for ``SPEAK``.
         max_chars: longer speech is cut here (characters); 0 for ``CHOOSE``.
+        may_pass: whether saying nothing is a legal answer to ``SPEAK``: an empty
+            reply, or the word "pass" alone, is then a valid silence.
     """
 
     kind: RequestKind
     instruction: str
     choices: tuple[str, ...] = ()
     max_chars: int = 0
+    may_pass: bool = False
 
 
 class View(msgspec.Struct, frozen=True):

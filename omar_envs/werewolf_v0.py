@@ -169,8 +169,8 @@ from __future__ import annotations
 from typing import Any
 
 from pettingzoo import AECEnv
-from pettingzoo.utils.wrappers import AssertOutOfBoundsWrapper, OrderEnforcingWrapper
 
+from omar_envs.checks import CheckedEnv
 from omar_envs.parallel import ConversationParallelEnv
 from omar_envs.werewolf.env import WerewolfEnv
 
@@ -181,7 +181,7 @@ raw_env = WerewolfEnv
 
 def env(**settings: Any) -> AECEnv[str, Any, Any]:
     """The AEC environment with PettingZoo's checks; arguments in the module's docstring."""
-    return OrderEnforcingWrapper(AssertOutOfBoundsWrapper(raw_env(**settings)))
+    return CheckedEnv(raw_env(**settings))
 
 
 def parallel_env(**settings: Any) -> ConversationParallelEnv:

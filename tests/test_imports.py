@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "werewolf.presets",
         "sotopia.profiles",
     ),
-    ("conversation", "inbox", "ledger", "stages"),
+    ("conversation", "engine", "inbox", "ledger", "log", "judging", "checks", "stages"),
     ("werewolf", "werewolf_v0", "sotopia", "sotopia_v0", "parallel"),
     ("wrappers", "policy", "chat_policy", "endpoint", "metering", "judge", "playing"),
     ("rollout",),
@@ -65,6 +65,7 @@ MAY_START_THE_TRAINER = ("by_name", "cli", "integrations")
 
 
 PUBLIC = [
+    "ChatPolicy",
     "Episode",
     "HumanPolicy",
     "Policy",

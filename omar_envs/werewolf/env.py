@@ -57,10 +57,19 @@ class WerewolfEnv(ConversationEnv):
             tuple(f"player_{i}" for i in range(self.rules.num_players)),
             components=("outcome",),
             invalid_penalty=self.table.invalid_penalty,
+            format_penalty=self.table.format_penalty,
+            length_penalty=self.table.length_penalty,
+            judge=judge,
+            judge_weight=self.table.judge_weight,
             private_tags=tuple(self.table.private_tags),
             render_mode=render_mode,
         )
         self._prompts = STYLES[self.table.prompt_style]
+        self._about = self._prompts.about(self.rules)
+        plain = self.table.prompt_style == "plain"
+        self._stars, self._says, self._whispers = (
+            ("* ", ": ", " (in private): ") if plain else ("", " : ", " whisper : ")
+        )
         self._index = {agent: i for i, agent in enumerate(self.possible_agents)}
 
     # --- dealing ----------------------------------------------------------
@@ -71,6 +80,7 @@ class WerewolfEnv(ConversationEnv):
         self._personas = self._deal(self.table.persona_pool) if self.table.persona_pool else ()
         self._by_name = {name: player for player, name in enumerate(self._names)}
         self._step = Step("discussion", 0)
+        self._same_request: Request | None = None
         self._mentions = Mentions(self._names)
         self._seen: dict[int, dict[str, str]] = {}
         self._executed: dict[int, dict[str, str]] = {}
@@ -92,7 +102,7 @@ class WerewolfEnv(ConversationEnv):
             self._partners(player),
             self._personas[player] if self._personas else "",
         )
-        return self._prompts.system(self.rules, self._names, told)
+        return self._prompts.system(self._about, self._names, told)
 
     def _partners(self, player: int) -> list[str]:
         known = self._game.held[player].partners(self._game, player)
@@ -106,6 +116,7 @@ class WerewolfEnv(ConversationEnv):
         if step is None:
             return None
         self._step = step
+        self._same_request = None
         new_phase = before.dark != step.dark or before.day != step.day
         if new_phase and not step.dark:
             self._said = {}
@@ -139,9 +150,14 @@ class WerewolfEnv(ConversationEnv):
     # --- requests ---------------------------------------------------------
 
     def _request(self, agent: str) -> Request:
-        if self._step.kind in _SPEAKING:
-            return self._speech_request(self._index[agent])
-        return self._choice_request(self._index[agent])
+        if self._same_request is not None:
+            return self._same_request
+        if self._step.kind not in _SPEAKING:
+            return self._choice_request(self._index[agent])
+        request = self._speech_request(self._index[agent])
+        if self.table.speech_budget is None:
+            self._same_request = request
+        return request
 
     def _speech_request(self, player: int) -> Request:
         step, prompts = self._step, self._prompts
@@ -157,7 +173,7 @@ class WerewolfEnv(ConversationEnv):
                 text = prompts.ask_wolf_chat(step, how)
             case _:
                 text = prompts.ask_last_words(step, how)
-        return Request(SPEAK, text, max_chars=how.max_chars)
+        return Request(SPEAK, text, max_chars=how.max_chars, may_pass=how.may_pass)
 
     def _choice_request(self, player: int) -> Request:
         step, prompts, game = self._step, self._prompts, self._game
@@ -220,12 +236,11 @@ class WerewolfEnv(ConversationEnv):
                     assert target is not None  # a shot cannot be passed
                     death = self._game.resolve_shot(step, target)
                     self.post(self._prompts.shot(*self._obituary(death)))
-            case "discussion":
+            case "discussion" if self.rules.discussion == "bidding" or self.table.speech_budget:
                 for agent, text in acts.items():
                     player = self._index[agent]
                     self._said[player] = self._said.get(player, 0) + len(text)
-                    if self.rules.discussion == "bidding":
-                        self._mentions.hear(player, text)
+                    self._mentions.hear(player, text)
 
     def _targets_of(self, acts: dict[str, str]) -> dict[int, int | None]:
         return {self._index[agent]: self._by_name.get(text) for agent, text in acts.items()}
@@ -358,15 +373,15 @@ class WerewolfEnv(ConversationEnv):
 
     # --- words ------------------------------------------------------------
 
-    def _line(self, message: Message, reader: str) -> str:
-        if self.table.prompt_style == "plain":
-            return super()._line(message, reader)
+    def _line(self, message: Message) -> str:
         if message.sender == MODERATOR:
-            return message.text
-        name = self._name(message.sender)
+            return f"{self._stars}{message.text}"
+        name = self._names[self._index[message.sender]]
         if message.kind == "action":
-            return f"{name} {message.text}"
-        return f"{name} {'' if message.audience is None else 'whisper '}: {message.text}"
+            return f"{self._stars}{name} {message.text}"
+        if message.audience is None:
+            return f"{name}{self._says}{message.text}"
+        return f"{name}{self._whispers}{message.text}"
 
     def _invalid_notice(self, agent: str, request: Request, text: str) -> str:
         return self._prompts.invalid(text)

@@ -42,10 +42,21 @@ class Speaking(NamedTuple):
     may_pass: bool = False
 
 
+class About(NamedTuple):
+    """What is the same for all players of all games by the same rules."""
+
+    deck: str
+    roles: str
+    rules: str
+
+
 class Prompts(Protocol):
     """What a style must be able to say. Names are display names."""
 
-    def system(self, rules: Rules, players: Sequence[str], player: Player) -> str:
+    def about(self, rules: Rules) -> About:
+        """The parts of the rules prompt that depend on nothing else."""
+
+    def system(self, about: About, players: Sequence[str], player: Player) -> str:
         """The rules and the reader's own role."""
 
     def phase(self, step: Step) -> str:
@@ -109,21 +120,25 @@ class Prompts(Protocol):
 class PlainPrompts:
     """English."""
 
-    def system(self, rules: Rules, players: Sequence[str], player: Player) -> str:
-        lines = [
-            f"You are {player.name}, playing Werewolf with {len(players)} players: "
-            f"{', '.join(players)}.",
-            f"Roles in the game: {_deck_text(rules)}. Yours is {player.role}.",
-            *(f"- {role}: {ROLE_CLASSES[role].text}" for role, n in rules.roles.items() if n),
-        ]
+    def about(self, rules: Rules) -> About:
+        told = [f"- {role}: {ROLE_CLASSES[role].text}" for role, n in rules.roles.items() if n]
+        return About(_deck_text(rules), "\n".join(told), "\n".join(_rule_lines(rules)))
+
+    def system(self, about: About, players: Sequence[str], player: Player) -> str:
         role = ROLE_CLASSES[player.role]
+        own = ""
         if player.partners:
-            lines.append(f"Your fellow {role.plural}: {', '.join(player.partners)}.")
+            own = f"Your fellow {role.plural}: {', '.join(player.partners)}.\n"
         elif role.is_wolf:
-            lines.append("You are the only werewolf.")
+            own = "You are the only werewolf.\n"
         if player.persona:
-            lines.append(f"Your persona: {player.persona}")
-        return "\n".join((*lines, *_rule_lines(rules)))
+            own += f"Your persona: {player.persona}\n"
+        return (
+            f"You are {player.name}, playing Werewolf with {len(players)} players: "
+            f"{', '.join(players)}.\n"
+            f"Roles in the game: {about.deck}. Yours is {player.role}.\n"
+            f"{about.roles}\n{own}{about.rules}"
+        )
 
     def phase(self, step: Step) -> str:
         return f"{'Night' if step.dark else 'Day'} {step.day}"
@@ -210,7 +225,10 @@ class PlainPrompts:
 class TersePrompts:
     """Few fixed words, one space between them."""
 
-    def system(self, rules: Rules, players: Sequence[str], player: Player) -> str:
+    def about(self, rules: Rules) -> About:
+        return About("", "", "")
+
+    def system(self, about: About, players: Sequence[str], player: Player) -> str:
         words = ["you", player.name, player.role, "players", *players]
         if player.partners:
             mates = "wolves" if player.role == "werewolf" else ROLE_CLASSES[player.role].plural

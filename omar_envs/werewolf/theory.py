@@ -242,11 +242,12 @@ def vote_out_probability(living: int, rules: Rules) -> Fraction:
             living, candidates, abstain=rules.allow_abstain, self_vote=rules.allow_self_vote
         )
 
-    silent, winner, *ties = shares(living)
+    if rules.vote_tie == "random":
+        choices = living - 1 + rules.allow_self_vote + rules.allow_abstain
+        return 1 - Fraction(rules.allow_abstain, choices**living)
+    _, winner, *ties = shares(living)
     if rules.vote_tie == "none":
         return winner
-    if rules.vote_tie == "random":
-        return 1 - silent
     again = [shares(candidates) for candidates in range(2, living + 1)]
     decided = [1 - a[0] if rules.revote_tie == "random" else a[1] for a in again]
     return winner + sum((p * q for p, q in zip(ties, decided, strict=True)), ZERO)
@@ -318,7 +319,7 @@ class _Position(NamedTuple):
                 yield kind, False, count - barred
 
     def without(self, kind: int, barred: bool) -> _Position:
-        """One player less."""
+        """One player less; what a doctor remembers dies with it."""
         counts = tuple(count - (other == kind) for other, count in enumerate(self.counts))
         return _Position(counts, self.by_day, None if barred or kind == DOCTOR else self.barred)
 

@@ -8,27 +8,60 @@ from pathlib import Path
 
 import pytest
 
+from tests.envs.chat_server import ChatServer, refuse, say
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SHOWN = {
     "aec_loop.py": "'player_4': ",
     "watch_bots.py": "-> replay.html",
     "compare_policies.py": "both teams",
 }
+ENDPOINT = "openai_endpoint.py"
 
 
-def test_every_example_is_listed() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(SHOWN)
-
-
-@pytest.mark.parametrize("name", SHOWN)
-def test_example_runs(name: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)],
-        cwd=tmp_path,
+def run(name: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_every_example_is_listed() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*SHOWN, ENDPOINT}
+
+
+@pytest.mark.parametrize("name", [*SHOWN, ENDPOINT])
+def test_example_says_how_to_run_it(name: str) -> None:
+    assert f"python examples/{name}" in (EXAMPLES / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_example_runs(name: str, tmp_path: Path) -> None:
+    done = run(name, tmp_path)
     assert done.returncode == 0, done.stderr
     assert SHOWN[name] in done.stdout
     assert (tmp_path / "replay.html").exists() == (name == "watch_bots.py")
+
+
+def test_a_game_through_an_endpoint_is_printed_as_it_goes_on(tmp_path: Path) -> None:
+    said = "I trust nobody, {not even} myself."
+    with ChatServer(lambda call: say(said, tokens=(7, 3))) as server:
+        done = run(ENDPOINT, tmp_path, "--base_url", server.url, "--model", "tiny")
+        assert done.returncode == 0, done.stderr
+        assert f": {said}\n" in done.stdout
+        assert "Winner: " in done.stdout
+        asked = len(server.calls)
+        assert f"requests={asked}, failures=0" in done.stdout
+        assert f"prompt_tokens={7 * asked}, completion_tokens={3 * asked}" in done.stdout
+
+
+def test_the_endpoint_example_says_what_is_wrong_without_a_traceback(tmp_path: Path) -> None:
+    with ChatServer(lambda call: refuse(404, "the model `tiny` does not exist")) as server:
+        done = run(ENDPOINT, tmp_path, "--base_url", server.url, "--model", "tiny")
+        assert done.returncode == 1
+        assert server.url in done.stderr
+        assert "the model `tiny` does not exist" in done.stderr
+        assert "Traceback" not in done.stderr

@@ -13,6 +13,7 @@ import pytest
 from omar_envs import ScriptedPolicy, rollout
 from omar_envs.cli import main
 from omar_envs.transcript import read_episodes
+from tests.envs.chat_server import ChatServer, say
 
 SMALL = ["--set", "num_players=5", "discussion_rounds=1"]
 COMMANDS = ["play", "rollout", "replay", "eval", "measure", "train"]
@@ -75,6 +76,19 @@ def test_settings_are_json_or_text(tmp_path: Path) -> None:
     assert episode.config["num_players"] == 8
     assert episode.config["prompt_style"] == "terse"
     assert sum(seat.role == "werewolf" for seat in episode.seats) == 2
+
+
+def test_a_model_behind_an_endpoint_plays(
+    capsys: pytest.CaptureFixture[str], complaint: Complaint
+) -> None:
+    with ChatServer(lambda call: say("I trust nobody.")) as server:
+        words = ["eval", "--a", f"{server.url}#tiny", "--b", "random", "--games", "2"]
+        assert main([*words, "--set", "num_players=3", 'roles={"werewolf": 1}']) == 0
+        assert server.calls
+    assert f"A: {server.url}#tiny" in capsys.readouterr().out
+    said = complaint("eval", "--a", f"{server.url}#tiny", "--b", "random", "--games", "2")
+    assert server.url in said
+    assert "#" in complaint("eval", "--a", server.url, "--b", "random")
 
 
 def test_measure_prints_a_column_for_each_file(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import math
+import pickle
 from typing import Any
 
 import pytest
@@ -11,105 +12,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omar_envs.conversation import ConversationEnv
-from omar_envs.errors import StateError
-from omar_envs.stages import Announcement, Stage
-from omar_envs.types import CHOOSE, MODERATOR, SPEAK, Request
-
-A, B, C = AGENTS = ("a", "b", "c")
-COLOURS = ("red", "blue")
-
-
-def stage(
-    phase: str, agents: Sequence[str] = AGENTS, mode: Any = "simultaneous", audience: Any = None
-) -> Stage:
-    opening = (Announcement(None, f"{phase} opens"),) if agents else ()
-    return Stage(phase, phase.title(), tuple(agents), mode, audience, opening)
-
-
-class Colours(ConversationEnv):
-    """Agents talk and pick colours in the stages that the test lays out.
-
-    After each stage everybody is paid 1 as ``game``, and ``c`` 10 more.
-    """
-
-    metadata: dict[str, Any] = {**ConversationEnv.metadata, "name": "colours_v0"}
-
-    def __init__(self, *plan: Stage, limit: bool = False, **settings: Any) -> None:
-        super().__init__(AGENTS, ("game",), **settings)
-        self.plan = plan
-        self.limit = limit
-        self.resolved: list[tuple[str, dict[str, str]]] = []
-
-    def _begin(self) -> None:
-        self.resolved = []
-        self._queue = list(self.plan)
-        self._lucky = COLOURS[int(self.np_random.integers(2))]
-
-    def _system_prompt(self, agent: str) -> str:
-        return f"You are {agent}."
-
-    def _introductions(self) -> tuple[Announcement, ...]:
-        return (Announcement(None, "hello"), Announcement((C, A), "only a and c"))
-
-    def _next_stage(self) -> Stage | None:
-        return self._queue.pop(0) if self._queue else None
-
-    def _request(self, agent: str) -> Request:
-        if self.resolved and self.resolved[-1][0] == "talk":
-            return Request(CHOOSE, "Which colour?", COLOURS)
-        return Request(SPEAK, "Speak.", max_chars=20)
-
-    def _neutral(self, agent: str, request: Request) -> str:
-        return "" if request.kind is SPEAK else COLOURS[int(self.np_random.integers(2))]
-
-    def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
-        return Announcement(None, f"picks {text}")
-
-    def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
-        self.resolved.append((stage.phase, acts))
-        for agent in AGENTS:
-            self.pay(agent, "game", 11.0 if agent == C else 1.0)
-
-    def _settle(self) -> None:
-        self.post("bye")
-        self.pay(A, "game", 100.0)
-
-    def _hit_limit(self) -> bool:
-        return self.limit
-
-    def _outcome(self) -> dict[str, Any]:
-        return {"lucky": self._lucky}
-
-    def _config(self) -> dict[str, Any]:
-        return {}
-
-    def _name(self, agent: str) -> str:
-        return agent.upper()
-
-    def _role(self, agent: str) -> str | None:
-        return None
-
-    def _alive(self, agent: str) -> bool:
-        return True
-
-    def _facts(self, agent: str) -> dict[str, Any]:
-        return {}
-
-
-def begun(*plan: Stage, seed: int = 0, **settings: Any) -> Colours:
-    env = Colours(*plan, **settings)
-    env.reset(seed=seed)
-    return env
+from omar_envs.errors import ConfigError, StateError
+from omar_envs.stages import Stage
+from omar_envs.types import MODERATOR, Message, View
+from tests.envs.colours import (
+    AGENTS,
+    COLOURS,
+    RING,
+    TALK,
+    WHISPER,
+    A,
+    B,
+    C,
+    Colours,
+    begun,
+    stage,
+)
 
 
 def lines(env: ConversationEnv, agent: str) -> list[str]:
     """Transcript lines below the rules, without the request."""
     return [line for line in env.observe(agent)["text"].split("\n")[2:] if line]
-
-
-TALK = stage("talk")
-RING = stage("talk", (C, A, B), "sequential")
-WHISPER = stage("talk", (A, B), audience=(B, A))
 
 
 def test_simultaneous_acts_are_held_back_until_the_stage_closes() -> None:
@@ -247,6 +170,110 @@ def test_who_never_acts_is_paid_in_the_total_only() -> None:
     assert env.episode().total_reward(C) == 11.0
 
 
+# --- penalties, and silence ---------------------------------------------------
+
+
+def test_a_valid_reply_in_another_form_pays_the_format_penalty() -> None:
+    env = begun(TALK, TALK, format_penalty=0.5, invalid_penalty=2.0)
+    env.step("x" * 21)
+    assert env.rewards == {A: -0.5, B: 0.0, C: 0.0}
+    for reply in ("x" * 20, "", "I pick red", "<think>hm</think> red\n", "green"):
+        env.step(reply)
+    rewards = env.episode().rewards
+    assert [rewards[agent]["format"] for agent in AGENTS] == [-1.0, 0.0, 0.0]
+    assert [rewards[agent]["invalid"] for agent in AGENTS] == [0.0, 0.0, -4.0]
+
+
+def test_speech_pays_for_its_share_of_the_length() -> None:
+    env = begun(TALK, TALK, length_penalty=1.0)
+    for reply in ("x" * 15, "x" * 99, "", "red", "red", "red"):
+        env.step(reply)
+    rewards = env.episode().rewards
+    assert [rewards[agent]["length"] for agent in AGENTS] == [-0.75, -1.0, 0.0]
+
+
+def test_components_exist_where_something_can_pay_them() -> None:
+    def components(**settings: Any) -> list[str]:
+        return list(begun(TALK, **settings).infos[A]["reward_components"])
+
+    assert components() == ["game", "invalid"]
+    assert components(format_penalty=0.1) == ["game", "invalid", "format"]
+    assert components(length_penalty=0.1) == ["game", "invalid", "length"]
+    assert components(length_penalty=1, format_penalty=1, invalid_penalty=1) == [
+        *("game", "invalid", "format", "length")
+    ]
+
+
+@pytest.mark.parametrize("name", ["invalid_penalty", "format_penalty", "length_penalty"])
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, "1", None, True])
+def test_impossible_penalties_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Colours(TALK, **{name: value})
+
+
+@pytest.mark.parametrize("mode", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("silence", ["", "Pass.", "<think>hm</think>", None])
+def test_silence_is_an_act_where_it_may_pass(mode: str, silence: Any) -> None:
+    env = begun(
+        *(stage("talk", mode=mode), TALK), may_pass=True, invalid_penalty=1.0, format_penalty=1.0
+    )
+    for reply in (silence, "hello", silence):
+        env.step(reply)
+    assert [(m.sender, m.text) for m in env.view(B).log if m.sender != MODERATOR] == [(B, "hello")]
+    for _ in AGENTS:
+        env.step("red")
+    for agent in (A, C):
+        turn = env.episode().turns_of(agent)[0]
+        assert (turn.text, turn.valid, turn.error) == ("", True, "")
+    assert {r[part] for r in env.episode().rewards.values() for part in ("invalid", "format")} == {
+        0.0
+    }
+
+
+# --- infos --------------------------------------------------------------------
+
+
+def test_infos_are_of_their_step() -> None:
+    env = begun(TALK, TALK)
+    held = env.infos
+    first = held[A]
+    before = pickle.loads(pickle.dumps(held))
+    assert env.last()[4] is first
+    env.step("one")
+    assert held == before, "what was read stays as it was"
+    assert env.infos is not held
+    assert env.infos[A] is not first
+    assert env.infos[A]["request"] is None
+    assert list(env.infos) == list(AGENTS)
+    assert env.infos is env.infos, "one dictionary per step"
+
+
+def test_infos_are_plain_dictionaries_that_may_be_changed() -> None:
+    env = begun(TALK, TALK)
+    assert type(env.infos) is dict
+    assert {type(info) for info in env.infos.values()} == {dict}
+    env.infos[A]["mine"] = 1
+    assert env.last()[4]["mine"] == 1
+    env.step("one")
+    env.last()[4]["mine"] = 2
+    assert env.infos[B]["mine"] == 2
+    assert [*env.infos] == list(AGENTS)
+
+
+def test_what_came_since_the_readers_last_act_is_new() -> None:
+    def new(agent: str) -> list[str]:
+        return [m.text for m in env.infos[agent]["new_messages"]]
+
+    env = begun(TALK, TALK)
+    assert new(A) == ["hello", "only a and c", "talk opens"]
+    env.step("one")
+    env.step("two")
+    assert (new(A), new(B), new(C)) == ([], [], ["hello", "only a and c", "talk opens"])
+    env.step("three")
+    for agent in AGENTS:
+        assert new(agent) == ["one", "two", "three", "talk opens"]
+
+
 @pytest.mark.parametrize("limit", [False, True])
 def test_all_end_together_in_one_way(limit: bool) -> None:
     env = begun(TALK, limit=limit)
@@ -344,6 +371,32 @@ def test_rendering(capsys: pytest.CaptureFixture[str]) -> None:
         assert begun(TALK).render() is None
 
 
+def line(message: Message) -> str:
+    name = "*" if message.sender == MODERATOR else f"{message.sender.upper()}:"
+    if message.kind == "action":
+        name = f"* {message.sender.upper()}"
+    elif message.sender != MODERATOR and message.audience is not None:
+        name = f"{message.sender.upper()} (in private):"
+    return f"{name} {message.text}"
+
+
+def own(view: View) -> list[Message]:
+    """The agent's words, which stand in its chat as its replies."""
+    return [m for m in view.log if m.kind == "speech" and m.sender == view.agent]
+
+
+def expected_lines(view: View) -> list[str]:
+    asked = ["", view.request.instruction] if view.request else []
+    return [f"You are {view.agent}.", "", *map(line, view.log), *asked]
+
+
+def told(view: View) -> list[str]:
+    """Lines of the chat's user messages, without the questions."""
+    spoken = [m["content"].split("\n") for m in view.messages if m["role"] == "user"]
+    questions = ("Speak.", "Which colour?")
+    return [text for lines in spoken for text in lines if text not in questions]
+
+
 plans = st.lists(
     st.sampled_from([TALK, RING, WHISPER, stage("pick", (B,)), stage("empty", ())]), max_size=5
 )
@@ -369,14 +422,22 @@ def test_laws_of_any_conversation(plan: list[Stage], acts: list[Any], seed: int)
                 assert view.messages[-1]["role"] == "user"
                 assert view.messages[-1]["content"].endswith(view.request.instruction)
             assert env.infos[agent]["messages"] == view.log
+            assert view.text.split("\n") == expected_lines(view)
+            assert (
+                told(view) == [line(m) for m in view.log if m not in own(view)][: len(told(view))]
+            )
         assert views == {agent: env.view(agent) for agent in AGENTS}, "looking changes nothing"
         earlier = views
         copied = copy.deepcopy(env)
         for one in (env, copied):
             one.step(act)
         assert [copied.view(agent) for agent in AGENTS] == [env.view(agent) for agent in AGENTS]
+    assert len(env.rendered) == len(set(map(id, env.rendered))), "each message is rendered once"
     if env.over:
         episode = env.episode()
+        for agent in AGENTS:
+            view = env.view(agent)
+            assert told(view) == [line(m) for m in view.log if m not in own(view)]
         for agent in AGENTS:
             assert env.view(agent).log == tuple(
                 m for m in episode.messages if m.audience is None or agent in m.audience

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omar_envs.parsing import clean, parse, private_parts, single_line, strip_private
+from omar_envs.parsing import Parsed, clean, parse, private_parts, single_line, strip_private
 from omar_envs.types import CHOOSE, SPEAK, Request
 
 LABELS = ("Ana", "Bruno", "Zoë", "Weiß", "abstain")
 VOTE = Request(CHOOSE, "Whom?", LABELS)
 TALK = Request(SPEAK, "Speak.", max_chars=50)
+QUIET = Request(SPEAK, "Speak.", max_chars=50, may_pass=True)
 any_text = st.text(st.characters(exclude_categories=[]))
 fragments = st.sampled_from(
     [
@@ -151,7 +154,7 @@ def test_parse_never_raises_and_returns_a_label_or_nothing(
 @pytest.mark.parametrize("request_", [VOTE, TALK])
 def test_what_is_no_text_is_invalid(request_: Request, reply: Any) -> None:
     parsed = parse(request_, reply)
-    assert parsed == ("", False, f"the reply is a {type(reply).__name__}, not text")
+    assert parsed == Parsed("", False, f"the reply is a {type(reply).__name__}, not text")
 
 
 # --- speech -------------------------------------------------------------------
@@ -172,15 +175,104 @@ def test_speech_is_one_clean_line_of_bounded_length(reply: str) -> None:
 
 
 def test_speech_is_cut() -> None:
-    assert parse(TALK, "a" * 1_000_000) == ("a" * 50, True, "")
-    assert parse(TALK, "a" * 49 + " b") == ("a" * 49, True, "")
+    assert parse(TALK, "a" * 1_000_000) == Parsed("a" * 50, True, "")
+    assert parse(TALK, "a" * 49 + " b") == Parsed("a" * 49, True, "")
 
 
 @pytest.mark.parametrize(
     "reply", ["", " ", "\n\t", "<think>hm</think>", "<think>hm", "\u2028\u2029", "</think>"]
 )
 def test_silence_is_invalid(reply: str) -> None:
-    assert parse(TALK, reply) == ("", False, "the reply is empty")
+    assert parse(TALK, reply) == Parsed("", False, "the reply is empty")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("", " \n", "<think>hm</think>", "<think>hm", "pass", "Pass.", " PASS!\n", '"pass"'),
+        *("**pass**", "(pass)", "“pass”", "...pass...", "_pass_", "<think>shall I?</think> pass"),
+        *("Shall I?</think>pass", "<pass>", "- pass -"),
+    ],
+)
+def test_silence_where_it_may_pass(reply: str) -> None:
+    assert parse(QUIET, reply) == Parsed("", True, "", exact=True)
+
+
+@pytest.mark.parametrize(
+    "reply", ["I pass", "pass Ana", "passed", "compass", "p ass", "pass\npass", "pass, pass"]
+)
+def test_pass_is_silence_only_as_the_one_word(reply: str) -> None:
+    assert parse(QUIET, reply) == parse(TALK, reply)
+
+
+@given(soup)
+def test_may_pass_changes_nothing_else(reply: str) -> None:
+    quiet, talk = parse(QUIET, reply), parse(TALK, reply)
+    assert quiet.valid
+    if quiet.text:
+        assert quiet == talk
+    else:
+        assert not talk.text or talk.text.strip("_").casefold().count("pass") == 1
+
+
+# --- the form that was asked for ----------------------------------------------
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_verbatim_choice_is_exact(label: str) -> None:
+    for form in ("{}", " {}\n", "<think>Ana or Bruno?</think>\n\n{}", "Bruno?</think> {}"):
+        assert parse(VOTE, form.format(label)) == Parsed(label, True, "", exact=True)
+    for form in ("{}.", '"{}"', "I vote for {}", "vote: {}", "**{}**", '{{"vote": "{}"}}'):
+        assert parse(VOTE, form.format(label)) == Parsed(label, True, "", exact=False)
+    other = label.swapcase()
+    assert parse(VOTE, other) == Parsed(label, True, "", exact=False)
+
+
+@given(soup | st.text("ab ", min_size=45, max_size=60))
+def test_speech_is_exact_unless_it_was_cut(reply: str) -> None:
+    parsed, whole = parse(TALK, reply), parse(Request(SPEAK, "?", max_chars=10**9), reply)
+    assert parsed.valid == whole.valid
+    assert parsed.exact == (parsed.valid and parsed.text == whole.text)
+    assert not parsed.exact or len(whole.text) <= TALK.max_chars
+
+
+@given(any_text | soup, st.lists(any_text, max_size=4).map(tuple))
+def test_what_is_invalid_is_not_exact(reply: str, labels: tuple[str, ...]) -> None:
+    for request in (VOTE, TALK, QUIET, Request(CHOOSE, "?", labels)):
+        parsed = parse(request, reply)
+        assert parsed.valid or not parsed.exact
+
+
+# --- short cuts ---------------------------------------------------------------
+
+
+def spelled_out(character: str) -> str:
+    """What ``clean`` and ``single_line`` make of one character, by the Unicode tables."""
+    if character in "\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029":
+        return " "
+    return "\ufffd" if unicodedata.category(character) in ("Cc", "Cs") else character
+
+
+plain = st.text("ab  <>.é\xa0\u3000\ufeff☃🐺", max_size=12)
+
+
+@given(any_text | soup | plain)
+def test_plain_text_takes_a_short_cut_to_the_same_line(text: str) -> None:
+    slow = "".join(spelled_out(character) for character in text)
+    while "  " in slow:
+        slow = slow.replace("  ", " ")
+    assert single_line(clean(text)) == slow.strip()
+    assert type(clean(np.str_(text))) is str
+
+
+@given(any_text | soup | plain | st.sampled_from(LABELS))
+def test_plain_replies_take_a_short_cut_to_the_same_act(reply: str) -> None:
+    # A line break at the end and a tag at the beginning are nothing, but rule each short cut out.
+    for request in (VOTE, TALK, QUIET):
+        expected = parse(request, reply)
+        assert parse(request, f"{reply}\n") == expected
+        if "<" not in reply:
+            assert parse(request, f"<think></think>{reply}") == expected
 
 
 # --- pieces -------------------------------------------------------------------

@@ -1,0 +1,371 @@
+"""The conversation engine: runs a game's stages, acts, messages and rewards.
+
+A game is a sequence of stages. A stage has the agents who act in it, an
+audience for what they say, and a mode: in a *simultaneous* stage nobody sees
+another's act until all have acted, in a *sequential* one each sees the ones
+before. :class:`Engine` runs them and knows nothing of any particular game; a
+game answers the questions of :class:`omar_envs.stages.Game` (which stage is
+next, what is asked, what an act means, who has won).
+
+An agent sees the messages whose audience holds it, and its own private facts.
+:meth:`Engine.post` adds to one log, where each message is rendered once;
+:meth:`omar_envs.log.Log.seen_by` is the only place where the log meets a reader.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+from gymnasium.utils import seeding
+
+from omar_envs.errors import ConfigError, StateError
+from omar_envs.inbox import Inbox
+from omar_envs.judging import JUDGE, judged, mean_score
+from omar_envs.ledger import Ledger
+from omar_envs.log import Log
+from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, clean, parse, single_line
+from omar_envs.stages import Game
+from omar_envs.types import (
+    MODERATOR,
+    SCHEMA_VERSION,
+    SPEAK,
+    Audience,
+    Episode,
+    Judge,
+    JudgeResult,
+    Message,
+    MessageKind,
+    Request,
+    Seat,
+    StageRecord,
+    Turn,
+)
+
+
+class _Act(msgspec.Struct, frozen=True, gc=False):
+    turn: int
+    agent: str
+    request: Request
+    reply: str
+    text: str
+    valid: bool
+    error: str
+
+
+class Engine(Game):
+    """One game at a time, from its first stage to its end.
+
+    A judge is asked once, when the game ends, and pays the component ``judge``.
+    A judgement that is not ``ok`` pays nothing: the component is then ``None``,
+    and no part of the reward. The judge sees an episode in which it is ``None``.
+
+    Args:
+        agents: ids of the agents, in seat order.
+        components: names of the game's own reward components.
+        invalid_penalty: subtracted per invalid act, as the component ``invalid``.
+        format_penalty: subtracted per valid act that is not in the form asked for
+            (:class:`omar_envs.parsing.Parsed`), as the component ``format``, which
+            exists only if this is positive.
+        length_penalty: subtracted per speech, times its share of ``max_chars``, as
+            the component ``length``, which exists only if this is positive.
+        judge: scores the finished game.
+        judge_weight: times an agent's mean score is its component ``judge``.
+        private_tags: what stands inside these tags never reaches another agent.
+
+    Raises:
+        ConfigError: a penalty is negative, or it or the weight no finite number.
+    """
+
+    metadata: dict[str, Any]
+
+    def __init__(
+        self,
+        agents: tuple[str, ...],
+        components: tuple[str, ...],
+        *,
+        invalid_penalty: float = 0.0,
+        format_penalty: float = 0.0,
+        length_penalty: float = 0.0,
+        judge: Judge | None = None,
+        judge_weight: float = 1.0,
+        private_tags: tuple[str, ...] = DEFAULT_PRIVATE_TAGS,
+    ) -> None:
+        self.possible_agents = list(agents)
+        self._invalid_penalty = _checked_penalty("invalid_penalty", invalid_penalty)
+        self._format_penalty = _checked_penalty("format_penalty", format_penalty)
+        self._length_penalty = _checked_penalty("length_penalty", length_penalty)
+        self._judge = judge
+        self._judge_weight = _checked_number("judge_weight", judge_weight)
+        self._components = (
+            *components,
+            "invalid",
+            *(("format",) if self._format_penalty else ()),
+            *(("length",) if self._length_penalty else ()),
+            *(() if judge is None else (JUDGE,)),
+        )
+        self._private_tags = private_tags
+        self._generator: np.random.Generator | None = None
+        self._inboxes: dict[str, Inbox] = {}
+        self._pending: list[str] = []
+        self._over = False
+        self._judgement: JudgeResult | None = None
+        self.seed_used = 0
+        """Seed of the running game: what was given to ``reset``, or was drawn there."""
+
+    # --- what anybody may ask ---------------------------------------------
+
+    @property
+    def acting(self) -> tuple[str, ...]:
+        """The agents who may act now without waiting for one another.
+
+        In a simultaneous stage all who have not acted yet, in selection order;
+        in a sequential one the agent to move; before ``reset`` and after the end
+        nobody.
+        """
+        if self._pending and self._stage.mode == "simultaneous":
+            return tuple(self._pending)
+        return tuple(self._pending[:1])
+
+    @property
+    def over(self) -> bool:
+        """Whether the game has ended."""
+        return self._over
+
+    @property
+    def judgement(self) -> JudgeResult | None:
+        """What the judge said of the finished game; ``None`` before that, or without one."""
+        return self._judgement
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, in plain JSON types, that make this environment again.
+
+        A judge is not among them: :func:`omar_envs.rollout.replay` asks nobody.
+        """
+        return self._config()
+
+    def episode(self) -> Episode:
+        """The finished game.
+
+        Raises:
+            StateError: the game is still running, or none was started.
+        """
+        if not self._inboxes or not self._over:
+            raise StateError("the episode is complete only once the game has ended")
+        paid = self._ledger.per_turn([act.agent for act in self._acts])
+        return Episode(
+            schema_version=SCHEMA_VERSION,
+            env=str(self.metadata["name"]),
+            config=self.config,
+            seed=self.seed_used,
+            seats=tuple(
+                Seat(agent, self._name(agent), self._role(agent)) for agent in self.possible_agents
+            ),
+            stages=tuple(self._stages),
+            messages=tuple(self._log.messages),
+            turns=tuple(
+                Turn(
+                    turn=act.turn,
+                    agent=act.agent,
+                    request=act.request,
+                    reply=act.reply,
+                    text=act.text,
+                    valid=act.valid,
+                    error=act.error,
+                    reward_components=parts,
+                )
+                for act, parts in zip(self._acts, paid, strict=True)
+            ),
+            rewards=self._ledger.totals(),
+            outcome=self._outcome(),
+            terminated=not self._hit_limit(),
+            truncated=self._hit_limit(),
+        )
+
+    # --- for games --------------------------------------------------------
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """The one generator of the running game."""
+        if self._generator is None:
+            raise StateError("no game is running: call reset() first")
+        return self._generator
+
+    def post(
+        self,
+        text: str,
+        audience: Audience = None,
+        sender: str = MODERATOR,
+        kind: MessageKind = "event",
+    ) -> None:
+        """Add a message to the log, where its audience will find it."""
+        if audience is not None:
+            audience = tuple(sorted(audience, key=self.possible_agents.index))
+        message = Message(self._turn, sender, audience, kind, single_line(text))
+        self._log.add(message, self._line(message))
+
+    def pay(self, agent: str, component: str, amount: float) -> None:
+        """Add ``amount`` to one of the agent's reward components."""
+        self._ledger.pay(agent, component, amount)
+
+    # --- the course of a game ---------------------------------------------
+
+    def _start(self, seed: int | None) -> None:
+        if seed is None:
+            # Drawn small: readers of episodes in other languages have 53-bit integers.
+            source = self._generator or np.random.default_rng()
+            seed = int(source.integers(2**31))
+        self._generator, _ = seeding.np_random(seed)
+        self.seed_used = int(seed)
+        self._ledger = Ledger(self.possible_agents, self._components)
+        self._log = Log()
+        self._stages: list[StageRecord] = []
+        self._acts: list[_Act] = []
+        self._turn = 0
+        self._pending = []
+        self._held: dict[str, str] = {}
+        self._over = False
+        self._judgement = None
+        self._begin()
+        self._inboxes = {
+            agent: Inbox(agent, self._system_prompt(agent), self._log)
+            for agent in self.possible_agents
+        }
+        for announcement in self._introductions():
+            self.post(announcement.text, announcement.audience)
+        self._advance()
+
+    def _take(self, agent: str, action: object) -> None:
+        self._ledger.begin_step(agent)
+        self._act(agent, action)
+        if not self._pending:
+            self._close_stage()
+            self._advance()
+        elif self._stage.mode == "sequential":
+            self._ask(self._pending[0])
+
+    def _advance(self) -> None:
+        while (stage := self._next_stage()) is not None:
+            self._stage = stage
+            self._turn = len(self._stages)
+            self._stages.append(StageRecord(self._turn, stage.phase, stage.label))
+            for announcement in stage.opening:
+                self.post(announcement.text, announcement.audience)
+            self._held = {}
+            self._pending = list(stage.agents)
+            if stage.agents:
+                first = stage.agents if stage.mode == "simultaneous" else stage.agents[:1]
+                for agent in first:
+                    self._ask(agent)
+                return
+            self._close_stage()
+        self._finish()
+
+    def _ask(self, agent: str) -> None:
+        self._inboxes[agent].open(self._request(agent))
+
+    def _act(self, agent: str, action: object) -> None:
+        inbox = self._inboxes[agent]
+        request = inbox.request
+        assert request is not None  # _ask came before
+        # Only what is recorded is read, so that the record replays to the same bytes.
+        reply = clean(action) if isinstance(action, str) else ""
+        parsed = parse(request, reply, self._private_tags)
+        text = parsed.text if parsed.valid else self._neutral(agent, request)
+        inbox.answer(reply, parsed.valid)
+        self._acts.append(_Act(self._turn, agent, request, reply, text, parsed.valid, parsed.error))
+        self._pending.remove(agent)
+        if not parsed.valid:
+            if self._invalid_penalty:
+                self.pay(agent, "invalid", -self._invalid_penalty)
+            self.post(self._invalid_notice(agent, request, text), (agent,))
+        elif self._format_penalty and not parsed.exact:
+            self.pay(agent, "format", -self._format_penalty)
+        if self._length_penalty and text and request.kind is SPEAK:
+            self.pay(agent, "length", -self._length_penalty * len(text) / request.max_chars)
+        self._held[agent] = text
+        if self._stage.mode == "sequential":
+            self._publish_act(agent, request, text)
+
+    def _publish_act(self, agent: str, request: Request, text: str) -> None:
+        if request.kind is SPEAK:
+            if text:
+                self.post(text, self._stage.audience, agent, "speech")
+        else:
+            announcement = self._act_notice(agent, request, text)
+            self.post(announcement.text, announcement.audience, agent, "action")
+
+    def _close_stage(self) -> None:
+        if self._stage.mode == "simultaneous":
+            for act in self._acts[len(self._acts) - len(self._held) :]:
+                self._publish_act(act.agent, act.request, act.text)
+        self._resolve(self._stage, dict(self._held))
+
+    def _finish(self) -> None:
+        self._over = True
+        self._settle()
+        for inbox in self._inboxes.values():
+            inbox.finish()
+        if self._judge is not None:
+            self._be_judged(self._judge)
+
+    def _be_judged(self, judge: Judge) -> None:
+        self._ledger.set_unknown(JUDGE)
+        self._judgement = judged(judge, self.episode())
+        if self._judgement.status == "ok":
+            self._ledger.set_unknown(None)
+            for agent in self.possible_agents:
+                self.pay(agent, JUDGE, self._judge_weight * mean_score(self._judgement, agent))
+
+    # --- what is read of it -----------------------------------------------
+
+    def _inbox(self, agent: str) -> Inbox:
+        if not self._inboxes:
+            raise StateError("no game is running: call reset() first")
+        return self._inboxes[agent]
+
+    def _log_lines(self, start: int) -> Iterator[str]:
+        log = self._log
+        for message, line in zip(log.messages[start:], log.lines[start:], strict=True):
+            if message.audience is None:
+                yield line
+            else:
+                readers = ", ".join(self._name(agent) for agent in message.audience)
+                yield f"({readers} only) {line}"
+
+    # --- what a game may say differently ----------------------------------
+
+    def _line(self, message: Message) -> str:
+        """The message as a line of the transcript, beginning with who it comes from.
+
+        The same for all who see it, and asked for once.
+        """
+        if message.sender == MODERATOR:
+            return f"* {message.text}"
+        name = self._name(message.sender)
+        if message.kind == "action":
+            return f"* {name} {message.text}"
+        if message.audience is not None:
+            return f"{name} (in private): {message.text}"
+        return f"{name}: {message.text}"
+
+    def _invalid_notice(self, agent: str, request: Request, text: str) -> str:
+        """Told to an agent whose reply could not be read."""
+        done = f"it counts as: {text}" if text else "you say nothing"
+        return f"Your reply could not be read; {done}."
+
+
+def _checked_penalty(name: str, value: float) -> float:
+    if _checked_number(name, value) < 0:
+        raise ConfigError(f"{name} must be at least 0: got {value}")
+    return float(value)
+
+
+def _checked_number(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{name} must be a finite number: got {value!r}")
+    return float(value)
