@@ -95,10 +95,14 @@ class _Turns(AECOrderEnforcingIterable[str, Any, Any]):
 class _Turn(AECOrderEnforcingIterator[str, Any, Any]):
     env: CheckedEnv
 
+    def __init__(self, env: CheckedEnv, max_iter: int) -> None:
+        super().__init__(env, max_iter)
+        self.checked_env = env.env
+
     def __next__(self) -> str:
-        checked = self.env
-        if not checked._has_updated or not checked.env.agents or self.iters_til_term <= 0:
+        checked, env = self.env, self.checked_env
+        if not checked._has_updated or not env.agents or self.iters_til_term <= 0:
             return super().__next__()
         self.iters_til_term -= 1
         checked._has_updated = False
-        return checked.env.agent_selection
+        return env.agent_selection

@@ -122,7 +122,9 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
 
     def observe(self, agent: str) -> Observation:
         """``{"text": …}`` for any agent, at any time after ``reset``; changes nothing."""
-        return {"text": self._inbox(agent).text}
+        if not self._inboxes:
+            raise StateError("no game is running: call reset() first")
+        return {"text": self._inboxes[agent].text}
 
     def last(
         self, observe: bool = True
@@ -130,11 +132,11 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         """As PettingZoo's, but makes no other agent's part of :attr:`infos`."""
         agent = self.agent_selection
         return (
-            self.observe(agent) if observe else None,
+            {"text": self._inboxes[agent].text} if observe else None,
             self._cumulative_rewards[agent],
             self.terminations[agent],
             self.truncations[agent],
-            self._info(agent),
+            self._infos[agent] if agent in self._infos else self._info(agent),
         )
 
     @property
@@ -144,7 +146,8 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         Made when it is first read after a step, and never changed by a later one.
         """
         if not self._infos_complete:
-            self._infos = {agent: self._info(agent) for agent in self.agents}
+            done = self._infos
+            self._infos = {a: done[a] if a in done else self._info(a) for a in self.agents}
             self._infos_complete = True
         return self._infos
 
@@ -213,8 +216,6 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         self._infos_complete = False
 
     def _info(self, agent: str) -> dict[str, Any]:
-        if agent in self._infos:
-            return self._infos[agent]
         inbox = self._inboxes[agent]
         messages = inbox.messages
         info = {

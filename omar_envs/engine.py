@@ -27,7 +27,7 @@ from omar_envs.inbox import Inbox
 from omar_envs.judging import JUDGE, judged, mean_score
 from omar_envs.ledger import Ledger
 from omar_envs.log import Log
-from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, clean, parse, single_line
+from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, Parsed, clean, parse_clean, single_line
 from omar_envs.stages import Game
 from omar_envs.types import (
     MODERATOR,
@@ -98,6 +98,7 @@ class Engine(Game):
         self._invalid_penalty = _checked_penalty("invalid_penalty", invalid_penalty)
         self._format_penalty = _checked_penalty("format_penalty", format_penalty)
         self._length_penalty = _checked_penalty("length_penalty", length_penalty)
+        self._fined = bool(invalid_penalty or format_penalty or length_penalty)
         self._judge = judge
         self._judge_weight = _checked_number("judge_weight", judge_weight)
         self._components = (
@@ -203,14 +204,14 @@ class Engine(Game):
         kind: MessageKind = "event",
     ) -> None:
         """Add a message to the log, where its audience will find it."""
-        if audience is not None:
-            audience = tuple(sorted(audience, key=self.possible_agents.index))
-        message = Message(self._turn, sender, audience, kind, single_line(text))
-        self._log.add(message, self._line(message))
+        self._log_line(single_line(text), audience, sender, kind)
 
     def pay(self, agent: str, component: str, amount: float) -> None:
         """Add ``amount`` to one of the agent's reward components."""
-        self._ledger.pay(agent, component, amount)
+        # The first turn also takes what was paid before it.
+        inbox = self._inboxes.get(agent)
+        turn = max(inbox.num_acts - 1, 0) if inbox is not None else 0
+        self._ledger.pay(agent, component, amount, turn=turn)
 
     # --- the course of a game ---------------------------------------------
 
@@ -223,6 +224,7 @@ class Engine(Game):
         self.seed_used = int(seed)
         self._ledger = Ledger(self.possible_agents, self._components)
         self._log = Log()
+        self._inboxes = {}
         self._stages: list[StageRecord] = []
         self._acts: list[_Act] = []
         self._turn = 0
@@ -240,13 +242,41 @@ class Engine(Game):
         self._advance()
 
     def _take(self, agent: str, action: object) -> None:
+        inbox = self._inboxes[agent]
+        request = inbox.request
+        assert request is not None  # _ask came before
         self._ledger.begin_step(agent)
-        self._act(agent, action)
+        # Only what is recorded is read, so that the record replays to the same bytes.
+        reply = clean(action) if isinstance(action, str) else ""
+        parsed = parse_clean(request, reply, self._private_tags)
+        valid = parsed.valid
+        text = parsed.text if valid else single_line(self._neutral(agent, request))
+        inbox.answer(reply, valid)
+        self._acts.append(_Act(self._turn, agent, request, reply, text, valid, parsed.error))
+        self._pending.remove(agent)
+        if not valid:
+            self.post(self._invalid_notice(agent, request, text), (agent,))
+        if self._fined:
+            self._fine(agent, request, parsed)
+        self._held[agent] = text
+        if self._stage.mode == "sequential":
+            self._publish_act(agent, request, text)
         if not self._pending:
             self._close_stage()
             self._advance()
         elif self._stage.mode == "sequential":
             self._ask(self._pending[0])
+
+    def _fine(self, agent: str, request: Request, parsed: Parsed) -> None:
+        if not parsed.valid:
+            if self._invalid_penalty:
+                self.pay(agent, "invalid", -self._invalid_penalty)
+            return
+        if self._format_penalty and not parsed.exact:
+            self.pay(agent, "format", -self._format_penalty)
+        if self._length_penalty and parsed.text and request.kind is SPEAK:
+            share = len(parsed.text) / request.max_chars
+            self.pay(agent, "length", -self._length_penalty * share)
 
     def _advance(self) -> None:
         while (stage := self._next_stage()) is not None:
@@ -268,36 +298,19 @@ class Engine(Game):
     def _ask(self, agent: str) -> None:
         self._inboxes[agent].open(self._request(agent))
 
-    def _act(self, agent: str, action: object) -> None:
-        inbox = self._inboxes[agent]
-        request = inbox.request
-        assert request is not None  # _ask came before
-        # Only what is recorded is read, so that the record replays to the same bytes.
-        reply = clean(action) if isinstance(action, str) else ""
-        parsed = parse(request, reply, self._private_tags)
-        text = parsed.text if parsed.valid else self._neutral(agent, request)
-        inbox.answer(reply, parsed.valid)
-        self._acts.append(_Act(self._turn, agent, request, reply, text, parsed.valid, parsed.error))
-        self._pending.remove(agent)
-        if not parsed.valid:
-            if self._invalid_penalty:
-                self.pay(agent, "invalid", -self._invalid_penalty)
-            self.post(self._invalid_notice(agent, request, text), (agent,))
-        elif self._format_penalty and not parsed.exact:
-            self.pay(agent, "format", -self._format_penalty)
-        if self._length_penalty and text and request.kind is SPEAK:
-            self.pay(agent, "length", -self._length_penalty * len(text) / request.max_chars)
-        self._held[agent] = text
-        if self._stage.mode == "sequential":
-            self._publish_act(agent, request, text)
-
     def _publish_act(self, agent: str, request: Request, text: str) -> None:
-        if request.kind is SPEAK:
-            if text:
-                self.post(text, self._stage.audience, agent, "speech")
-        else:
+        if request.kind is not SPEAK:
             announcement = self._act_notice(agent, request, text)
             self.post(announcement.text, announcement.audience, agent, "action")
+        elif text:
+            self._log_line(text, self._stage.audience, agent, "speech")
+
+    def _log_line(self, text: str, audience: Audience, sender: str, kind: MessageKind) -> None:
+        # As post, but for a text that is one line already.
+        if audience is not None and len(audience) > 1:
+            audience = tuple(sorted(audience, key=self.possible_agents.index))
+        message = Message(self._turn, sender, audience, kind, text)
+        self._log.add(message, self._line(message))
 
     def _close_stage(self) -> None:
         if self._stage.mode == "simultaneous":

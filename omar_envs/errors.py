@@ -5,7 +5,7 @@
     OmarError
     ├── ConfigError (ValueError)        an impossible or unknown setting, at construction
     ├── StateError (RuntimeError)       a call at the wrong time: before reset, after the end
-    ├── PolicyError (RuntimeError)      a policy that broke its contract, or whose replies never came
+    ├── PolicyError (RuntimeError)      a policy broke its contract, or its replies never came
     └── EpisodeError (ValueError)       an episode file that cannot be used
         ├── DamagedEpisodeError         not JSON, or not of the right shape
         └── SchemaVersionError          written by a newer version of this package

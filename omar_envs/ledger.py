@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
@@ -30,7 +31,6 @@ class Ledger:
     def __init__(self, agents: Sequence[str], components: Sequence[str]) -> None:
         self._nothing = dict.fromkeys(components, 0.0)
         self._zeros = dict.fromkeys(agents, 0.0)
-        self._acts = dict.fromkeys(agents, 0)
         self._step: dict[str, dict[str, float]] = {}
         self._since_act: dict[str, dict[str, float]] = {}
         self._total: dict[str, dict[str, float]] = {}
@@ -40,8 +40,7 @@ class Ledger:
         self.rewards_since_act = self._zeros.copy()
 
     def begin_step(self, agent: str) -> None:
-        """``agent`` acts: a new step for all, a new turn for it."""
-        self._acts[agent] += 1
+        """``agent`` acts: a new step for all, and what it was paid before is settled."""
         if self._step:
             self._step = {}
             self.rewards = self._zeros.copy()
@@ -49,13 +48,11 @@ class Ledger:
             del self._since_act[agent]
             self.rewards_since_act = {**self.rewards_since_act, agent: 0.0}
 
-    def pay(self, agent: str, component: str, amount: float) -> None:
-        """Add ``amount`` to a component, in every sum."""
+    def pay(self, agent: str, component: str, amount: float, *, turn: int) -> None:
+        """Add ``amount`` to a component, in every sum; ``turn`` is the agent's, from 0."""
         step = self._add(self._step, agent, component, amount)
         since_act = self._add(self._since_act, agent, component, amount)
         self._add(self._total, agent, component, amount)
-        # The first turn also takes what was paid before it.
-        turn = max(self._acts[agent] - 1, 0)
         self._add(self._turns, (agent, turn), component, amount)
         self.rewards = {**self.rewards, agent: sum(step.values())}
         self.rewards_since_act = {**self.rewards_since_act, agent: sum(since_act.values())}
@@ -70,14 +67,17 @@ class Ledger:
 
     def components_since_act(self, agent: str) -> Components:
         """What was paid since the agent last acted, that act included."""
+        if self._unknown is None and agent not in self._since_act:
+            return {**self._nothing}
         return self._shown(self._since_act, agent)
 
     def per_turn(self, actors: Sequence[str]) -> list[Components]:
         """Components of each act, for the acts in the order in which they were made."""
-        made = dict.fromkeys(self._zeros, 0)
+        count = Counter(actors)
+        made = dict.fromkeys(count, 0)
         turns = []
         for agent in actors:
-            last = made[agent] == self._acts[agent] - 1
+            last = made[agent] == count[agent] - 1
             turns.append(self._shown(self._turns, (agent, made[agent]), latest=last))
             made[agent] += 1
         return turns

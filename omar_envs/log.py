@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import compress
+from bisect import bisect_left
 
 from omar_envs.types import Message
 
@@ -15,17 +15,17 @@ class Log:
         lines: the transcript line of each.
     """
 
-    __slots__ = ("_last_private", "lines", "messages")
+    __slots__ = ("_private", "lines", "messages")
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.lines: list[str] = []
-        self._last_private = -1
+        self._private: list[int] = []  # where those stand that not everybody may read
 
     def add(self, message: Message, line: str) -> None:
         """Add a message, rendered as ``line``."""
         if message.audience is not None:
-            self._last_private = len(self.messages)
+            self._private.append(len(self.messages))
         self.messages.append(message)
         self.lines.append(line)
 
@@ -37,7 +37,11 @@ class Log:
         Whatever an agent is shown of the log comes from here.
         """
         messages, lines = self.messages[start:stop], self.lines[start:stop]
-        if self._last_private < start:
-            return messages, lines
-        seen = [message.visible_to(agent) for message in messages]
-        return list(compress(messages, seen)), list(compress(lines, seen))
+        private = self._private
+        if private and private[-1] >= start:
+            # From the end, so that what is taken out moves nothing that is still to be looked at.
+            for position in reversed(private[bisect_left(private, start) :]):
+                place = position - start
+                if place < len(messages) and not self.messages[position].visible_to(agent):
+                    del messages[place], lines[place]
+        return messages, lines

@@ -116,30 +116,29 @@ def parse(
     """
     if not isinstance(reply, str):
         return Parsed("", False, f"the reply is a {type(reply).__name__}, not text")
-    if reply.isprintable() and "<" not in reply:
-        text = reply.strip()
-    else:
-        text = strip_private(clean(reply), private_tags).strip()
+    return parse_clean(request, clean(reply), private_tags)
+
+
+def parse_clean(request: Request, reply: str, private_tags: Sequence[str]) -> Parsed:
+    """As :func:`parse`, for a reply that :func:`clean` has been over."""
+    text = (strip_private(reply, private_tags) if "<" in reply else reply).strip()
     if request.kind is CHOOSE:
-        return _parse_choice(text, request.choices)
-    return _parse_speech(text, request)
-
-
-def _parse_speech(text: str, request: Request) -> Parsed:
+        if text in request.choices:
+            return Parsed(text, True, "", True)
+        return _lenient_choice(text, request.choices)
     if request.may_pass and (not text or _PASS.fullmatch(text)):
-        return Parsed("", True, "", exact=True)
+        return Parsed("", True, "", True)
     line = single_line(text)
-    speech = line[: request.max_chars].rstrip()
-    if not speech:
-        return Parsed("", False, "the reply is empty")
-    return Parsed(speech, True, "", exact=len(line) <= request.max_chars)
+    if len(line) > request.max_chars:
+        line, exact = line[: request.max_chars].rstrip(), False
+    else:
+        exact = True
+    return Parsed(line, True, "", exact) if line else Parsed("", False, "the reply is empty")
 
 
-def _parse_choice(text: str, choices: Sequence[str]) -> Parsed:
+def _lenient_choice(text: str, choices: Sequence[str]) -> Parsed:
     if not text:
         return Parsed("", False, "the reply is empty")
-    if text in choices:
-        return Parsed(text, True, "", exact=True)
     by_fold = {choice.casefold(): choice for choice in choices}
     whole = by_fold.get(text.strip(_QUOTES).casefold())
     if whole is not None:

@@ -80,6 +80,8 @@ class WerewolfEnv(ConversationEnv):
         self._personas = self._deal(self.table.persona_pool) if self.table.persona_pool else ()
         self._by_name = {name: player for player, name in enumerate(self._names)}
         self._step = Step("discussion", 0)
+        self._label = ""
+        self._pack: tuple[str, ...] = ()
         self._same_request: Request | None = None
         self._mentions = Mentions(self._names)
         self._seen: dict[int, dict[str, str]] = {}
@@ -117,23 +119,28 @@ class WerewolfEnv(ConversationEnv):
             return None
         self._step = step
         self._same_request = None
-        new_phase = before.dark != step.dark or before.day != step.day
-        if new_phase and not step.dark:
+        opening: tuple[Announcement, ...] = ()
+        if before.dark != step.dark or before.day != step.day:
+            opening = (Announcement(None, self._prompts.opening(step)),)
+            self._label = self._prompts.phase(step).capitalize()
             self._said = {}
             self._mentions.forget()
+        if step.kind == "night":
+            alive = self._game.alive
+            self._pack = self._agents_of([wolf for wolf in self._game.wolves if alive[wolf]])
         players = self._game.actors(step)
-        if step.kind in ("bid", "discussion"):
+        if self.table.speech_budget is not None and step.kind in ("bid", "discussion"):
             players = [player for player in players if self._chars_left(player) > 0]
-        agents = tuple(self.possible_agents[player] for player in players)
+        agents = self._agents_of(players)
         # The wolves' talk takes place, empty, even with one wolf left: stages are
         # numbered, and a missing number would tell the others how many live.
         return Stage(
-            phase=step.kind,
-            label=self._prompts.phase(step).capitalize(),
-            agents=agents,
-            mode="sequential" if self._in_turn(step) else "simultaneous",
-            audience=agents if step.kind == "wolf_chat" else None,
-            opening=(Announcement(None, self._prompts.opening(step)),) if new_phase else (),
+            step.kind,
+            self._label,
+            agents,
+            "sequential" if self._in_turn(step) else "simultaneous",
+            agents if step.kind == "wolf_chat" else None,
+            opening,
         )
 
     def _in_turn(self, step: Step) -> bool:
@@ -179,7 +186,8 @@ class WerewolfEnv(ConversationEnv):
         step, prompts, game = self._step, self._prompts, self._game
         if step.kind == "bid":
             return Request(CHOOSE, prompts.ask_bid(step), BIDS)
-        choices = tuple([self._names[target] for target in game.targets(player, step.kind)])
+        names = self._names
+        choices = tuple([names[target] for target in game.targets(player, step.kind)])
         match step.kind:
             case "vote":
                 if self.rules.allow_abstain:
@@ -205,19 +213,19 @@ class WerewolfEnv(ConversationEnv):
         return request.choices[int(self.np_random.integers(len(request.choices)))]
 
     def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
-        match self._step.kind:
-            case "vote":
-                readers = None if self.rules.show_votes else (agent,)
-                return Announcement(readers, self._prompts.notice("vote", text))
+        kind = self._step.kind
+        if kind == "vote":
+            return Announcement(
+                None if self.rules.show_votes else (agent,), self._prompts.notice("vote", text)
+            )
+        match kind:
             case "shot":
                 return Announcement(None, self._prompts.notice("shoot", text))
             case "bid":
                 return Announcement((agent,), self._prompts.notice("bid", text))
         role = self._game.held[self._index[agent]]
-        audience: tuple[str, ...] = (agent,)
-        if role.is_wolf:
-            audience = self._agents_of(w for w in self._game.wolves if self._game.alive[w])
-        return Announcement(audience, self._prompts.night_notice(role, text))
+        readers = self._pack if role.is_wolf else (agent,)
+        return Announcement(readers, self._prompts.night_notice(role, text))
 
     # --- what acts do -----------------------------------------------------
 
@@ -290,7 +298,8 @@ class WerewolfEnv(ConversationEnv):
         return name, reveal
 
     def _agents_of(self, players: Iterable[int]) -> tuple[str, ...]:
-        return tuple([self.possible_agents[player] for player in players])
+        agents = self.possible_agents
+        return tuple([agents[player] for player in players])
 
     # --- the end ----------------------------------------------------------
 

@@ -81,6 +81,7 @@ class Role:
         text: what everybody is told of the role.
         question: what it is asked at night.
         notice: its act in the log, between its name and its target's.
+        told_of_votes: whether it learns something of those voted out.
     """
 
     name = "villager"
@@ -94,6 +95,7 @@ class Role:
     text = "knows nothing but what it hears: find the werewolves by talk and vote."
     question = ""
     notice = ""
+    told_of_votes = False
 
     def partners(self, game: Game, player: int) -> list[int]:
         """Whose role it knows from the start."""
@@ -160,7 +162,8 @@ class Werewolf(Role):
         return [other for other in game.wolves if other != player]
 
     def targets(self, game: Game, player: int) -> list[int]:
-        return [other for other in game.living() if not game.held[other].is_wolf]
+        wolves = game.wolves
+        return [other for other in game.living() if other not in wolves]
 
     def resolve(self, game: Game, night: Night, player: int, target: int) -> None:
         night.attacks.append(target)
@@ -278,6 +281,7 @@ class Medium(Role):
     name = "medium"
     plural = "mediums"
     text = "learns of each player who was voted out whether it was a werewolf."
+    told_of_votes = True
 
     def after_vote(self, game: Game, player: int, out: int) -> Sequence[Learned]:
         return (Learned(player, out, game.seen_as(out)),)

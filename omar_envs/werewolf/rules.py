@@ -42,8 +42,6 @@ __all__ = [
     "team_of",
 ]
 
-_DRAWN = ("random_order", "daily_order")
-
 
 class Death(NamedTuple):
     """Who died on which day or night, and of what."""
@@ -92,6 +90,7 @@ class Game:
         self.roles: tuple[str, ...] = tuple([deck[i] for i in rng.permutation(len(deck)).tolist()])
         self.held = tuple([ROLE_CLASSES[role]() for role in self.roles])
         self.wolves = [player for player, role in enumerate(self.held) if role.is_wolf]
+        self._wolves_left = len(self.wolves)
         self.alive = [True] * rules.num_players
         self.deaths: list[Death] = []
         self.days_begun = 0
@@ -100,6 +99,7 @@ class Game:
         self._living = list(range(rules.num_players))
         self._weights = [role.vote_weight(rules) for role in self.held]
         self._tie_breakers = [p for p, role in enumerate(self.held) if role.breaks_ties(rules)]
+        self._told_of_votes = [p for p, role in enumerate(self.held) if role.told_of_votes]
         self._winner: Team | None = None
         self._days_begun_at_death: dict[int, int] = {}
         self._doomed: list[Death] = []
@@ -141,16 +141,14 @@ class Game:
             self._queue = self._plan_night() if self._next_is_night else self._plan_day()
             self._next_is_night = not self._next_is_night
         step = self._queue.pop(0)
-        if step.kind == "night" and step.round == 1:
-            self.night = Night(step.day, self.kill_happens(step))
-        if self._draws_order(step):
-            self._order = self._shuffled()
+        match step.kind:
+            case "night" if step.round == 1:
+                self.night = Night(step.day, self.kill_happens(step))
+            case "vote" if self.rules.draws_votes:
+                self._order = self._shuffled()
+            case "discussion" if self.rules.draws_talks:
+                self._order = self._shuffled()
         return step
-
-    def _draws_order(self, step: Step) -> bool:
-        if step.kind == "vote":
-            return self.rules.voting == "sequential" and self.rules.discussion in _DRAWN
-        return step.kind == "discussion" and self.rules.discussion == "random_order"
 
     def _shuffled(self) -> list[int]:
         order: list[int] = self._rng.permutation(self._living).tolist()
@@ -195,17 +193,23 @@ class Game:
                 wolves = [player for player in self.wolves if self.alive[player]]
                 return wolves if len(wolves) > 1 else []
             case "vote":
-                voters = self._order if self._draws_order(step) else self._living
+                voters = self._order if self.rules.draws_votes else self._living
                 return [player for player in voters if player not in self._voiceless]
-            case "discussion" if self.rules.discussion == "bidding":
-                return [self._speaker] if self._speaker >= 0 else []
-            case "discussion" if self.rules.discussion in _DRAWN:
-                return self._order.copy()
-            case "discussion" | "bid":
+            case "discussion":
+                return self._speakers()
+            case "bid":
                 return self._living.copy()
             case "shot" if not self.targets(step.actor, "shot"):
                 return []
         return [step.actor]
+
+    def _speakers(self) -> list[int]:
+        match self.rules.discussion:
+            case "bidding":
+                return [self._speaker] if self._speaker >= 0 else []
+            case "random_order" | "daily_order":
+                return self._order.copy()
+        return self._living.copy()
 
     def _night_actors(self, step: Step) -> list[int]:
         return [
@@ -302,8 +306,8 @@ class Game:
             return Vote(spared=out)
         learned = [
             fact
-            for player in self._living
-            if player != out
+            for player in self._told_of_votes
+            if self.alive[player] and player != out
             for fact in self.held[player].after_vote(self, player, out)
         ]
         self._doom(out, step, "voted_out")
@@ -347,17 +351,18 @@ class Game:
     def _doom(self, player: int, step: Step, cause: Cause) -> Death:
         death = Death(player, step.day, cause)
         self._doomed.append(death)
-        follows: list[Step] = []
-        speaks = self.rules.last_words == "all" or (
-            self.rules.last_words == "day" and cause == "voted_out"
-        )
-        if speaks and cause != "shot":
-            follows.append(Step("last_words", step.day, 1, player, step.dark))
-        if self.held[player].shoots(cause):
-            follows.append(Step("shot", step.day, 1, player, step.dark))
-        waiting = sum(1 for other in self._queue if other.actor >= 0)
-        self._queue[waiting:waiting] = follows
+        if follows := self._follow(death, step):
+            waiting = sum(1 for other in self._queue if other.actor >= 0)
+            self._queue[waiting:waiting] = follows
         return death
+
+    def _follow(self, death: Death, step: Step) -> list[Step]:
+        follows: list[Step] = []
+        if death.cause in self.rules.last_words_after:
+            follows.append(Step("last_words", step.day, 1, death.player, step.dark))
+        if self.held[death.player].shoots(death.cause):
+            follows.append(Step("shot", step.day, 1, death.player, step.dark))
+        return follows
 
     def _bury_if_done(self) -> None:
         if not self._doomed or (self._queue and self._queue[0].actor >= 0):
@@ -367,8 +372,10 @@ class Game:
             self._living.remove(death.player)
             self.deaths.append(death)
             self._days_begun_at_death[death.player] = self.days_begun
-            if self.held[death.player].wins_by(death.cause):
-                self._winner = self.team(death.player)
+            role = self.held[death.player]
+            self._wolves_left -= role.is_wolf
+            if role.wins_by(death.cause):
+                self._winner = role.team
         self._doomed.clear()
         if self._winner is None:
             self._winner = self._last_standing()
@@ -380,7 +387,7 @@ class Game:
         return self._winner
 
     def _last_standing(self) -> Team | None:
-        wolves = sum(1 for player in self._living if self.held[player].is_wolf)
+        wolves = self._wolves_left
         others = len(self._living) - wolves
         if wolves == 0:
             return "village"

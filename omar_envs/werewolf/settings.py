@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -28,6 +29,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "win_rule": ("parity", "extinction"),
     "outcome_reward": ("plus_minus", "win_only"),
 }
+DRAWN = ("random_order", "daily_order")
+"""Discussions that go in an order drawn at random."""
+
 _REVEALS = ("none", "team", "role")
 _BOOLEANS = (
     *("first_night_kill", "first_day_vote", "show_votes", "allow_abstain", "allow_self_vote"),
@@ -121,6 +125,22 @@ class Rules:
         object.__setattr__(self, "reveal_day", day)
         object.__setattr__(self, "deck", tuple(r for r, n in roles.items() for _ in range(n)))
         object.__setattr__(self, "night_rounds", tuple(sorted(rounds - {0})))
+
+    @cached_property
+    def last_words_after(self) -> tuple[str, ...]:
+        """Causes of death before which there are last words."""
+        after = {"none": (), "day": ("voted_out",), "all": ("voted_out", "killed", "poisoned")}
+        return after[self.last_words]
+
+    @cached_property
+    def draws_votes(self) -> bool:
+        """Whether each vote goes in an order drawn for it."""
+        return self.voting == "sequential" and self.discussion in DRAWN
+
+    @cached_property
+    def draws_talks(self) -> bool:
+        """Whether each round of discussion goes in an order drawn for it."""
+        return self.discussion == "random_order"
 
     def _reveals(self) -> tuple[str, str]:
         given = self.reveal_on_death

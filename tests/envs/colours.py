@@ -41,7 +41,7 @@ class Colours(ConversationEnv):
     def _begin(self) -> None:
         self.resolved = []
         self._queue = list(self.plan)
-        self._lucky = COLOURS[int(self.np_random.integers(2))]
+        self.lucky = COLOURS[int(self.np_random.integers(2))]
 
     def _system_prompt(self, agent: str) -> str:
         return f"You are {agent}."
@@ -80,7 +80,7 @@ class Colours(ConversationEnv):
         return self.limit
 
     def _outcome(self) -> dict[str, Any]:
-        return {"lucky": self._lucky}
+        return {"lucky": self.lucky}
 
     def _config(self) -> dict[str, Any]:
         return {}

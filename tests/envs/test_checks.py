@@ -106,7 +106,7 @@ def play_on(env: Env) -> list[Any]:
 
 
 def iterate_without_step(env: Env) -> None:
-    for _ in env.agent_iter():
+    for _ in env.agent_iter(9):
         pass
 
 

@@ -8,6 +8,8 @@ import pickle
 from typing import Any
 
 import pytest
+from gymnasium.error import Error
+from gymnasium.utils import seeding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,6 +162,24 @@ def test_turns_divide_all_that_was_paid() -> None:
         [turn.reward_components["game"] for turn in episode.turns_of(agent)] for agent in AGENTS
     ] == [[2.0, 101.0], [2.0, 1.0], [22.0, 11.0]]
     assert [episode.total_reward(agent) for agent in AGENTS] == [103.0, 3.0, 33.0]
+
+
+class Advance(Colours):
+    """Pays once more as the game is dealt."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.pay(B, "game", 0.5)
+
+
+def test_what_is_paid_while_dealing_counts_to_the_first_act_of_its_game() -> None:
+    env = Advance(TALK, TALK)
+    for _ in range(2):
+        env.reset(seed=1)
+        for reply in ("x", "y", "z", "red", "red", "red"):
+            env.step(reply)
+        paid = [turn.reward_components["game"] for turn in env.episode().turns_of(B)]
+        assert paid == [1.5, 1.0]
 
 
 def test_who_never_acts_is_paid_in_the_total_only() -> None:
@@ -349,6 +369,18 @@ def test_reset_without_a_seed_goes_on_from_the_last_one() -> None:
         assert unseeded.view(agent) == again.view(agent)
 
 
+def test_the_generator_is_gymnasiums() -> None:
+    env = Colours(TALK)
+    for seed in (0, 7, 2**70):
+        env.reset(seed=seed)
+        expected, _ = seeding.np_random(seed)
+        assert expected.integers(2) == COLOURS.index(env.lucky)
+        assert env.np_random.bit_generator.state == expected.bit_generator.state
+    for seed in (-1, 1.5):
+        with pytest.raises(Error):
+            env.reset(seed=seed)  # type: ignore[arg-type]
+
+
 def test_rendering(capsys: pytest.CaptureFixture[str]) -> None:
     ansi = begun(WHISPER, render_mode="ansi")
     human = begun(WHISPER, render_mode="human")
@@ -388,6 +420,17 @@ def own(view: View) -> list[Message]:
 def expected_lines(view: View) -> list[str]:
     asked = ["", view.request.instruction] if view.request else []
     return [f"You are {view.agent}.", "", *map(line, view.log), *asked]
+
+
+@pytest.mark.parametrize("reads", [1, 7, 60])
+def test_a_long_transcript_is_whole(reads: int) -> None:
+    env = begun(*[RING, WHISPER] * 30)
+    for act in range(150):
+        env.step(f"red {act}")
+        if act % reads == 0:
+            for agent in AGENTS:
+                view = env.view(agent)
+                assert view.text.split("\n") == expected_lines(view)
 
 
 def told(view: View) -> list[str]:

@@ -15,6 +15,7 @@ from omar_envs import rollout, werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
 from omar_envs.parallel import ConversationParallelEnv
+from omar_envs.stages import Stage
 from omar_envs.transcript import decode, encode
 from omar_envs.types import Episode, JudgeResult
 from omar_envs.werewolf.env import WerewolfEnv
@@ -109,6 +110,28 @@ def test_a_judgement_that_failed_is_not_a_zero(kind: str) -> None:
     env, _ = judged(verdict)
     play(env)
     check_unjudged(env, status)
+
+
+class Unpaid(Colours):
+    """Nobody is paid for the game itself."""
+
+    def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
+        pass
+
+    def _settle(self) -> None:
+        pass
+
+
+def test_nor_is_it_where_nothing_else_is_paid() -> None:
+    env = Unpaid(TALK, judge=Bench(NOT_OK["refused"][0]))
+    env.reset(seed=1)
+    for reply in ("x", "y", "z"):
+        env.step(reply)
+    for agent in AGENTS:
+        assert env.infos[agent]["reward_components"] == {"game": 0.0, "invalid": 0.0, "judge": None}
+        assert env.step_components()[agent]["judge"] is None
+        assert env.rewards[agent] == 0.0
+        assert env.episode().turns_of(agent)[-1].reward_components["judge"] is None
 
 
 def test_an_exception_is_a_failure_with_a_warning() -> None:

@@ -97,6 +97,23 @@ def test_spaces_are_the_same_object_for_all() -> None:
             assert space("player_0") is space("player_0")
 
 
+def test_each_environment_has_spaces_of_its_own() -> None:
+    """A seeded space gives its samples whatever other environments sample in between."""
+
+    def samples(env: Any, disturb: bool) -> list[str]:
+        env.action_space("player_0").seed(3)
+        drawn = []
+        for _ in range(5):
+            if disturb:
+                werewolf_v0.env().action_space("player_0").sample()
+                other.action_space("player_1").sample()
+            drawn.append(env.action_space("player_2").sample())
+        return drawn
+
+    other = werewolf_v0.env()
+    assert samples(werewolf_v0.env(), False) == samples(werewolf_v0.env(), True)
+
+
 def test_the_aec_wrapper_checks_actions() -> None:
     env = werewolf_v0.env()
     env.reset(seed=1)
