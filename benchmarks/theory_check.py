@@ -29,7 +29,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from omar_envs import werewolf_v0
-from omar_envs.werewolf.rules import Rules
+from omar_envs.werewolf.env import WerewolfEnv
+from omar_envs.werewolf.rules import Rules, team_of
 from omar_envs.werewolf.theory import Odds, win_probabilities
 
 CHUNK = 5_000
@@ -152,9 +153,18 @@ def play(chunk: Chunk) -> tuple[Chunk, dict[str, int]]:
     for _ in range(chunk.games):
         env.reset(seed=random.getrandbits(32))
         while not env.over:
-            env.step(random.choice(env.infos[env.agent_selection]["request"].choices))
-        ends[env.episode().outcome["winner"] or "limit"] += 1
+            *_, info = env.last(observe=False)
+            env.step(random.choice(info["request"].choices))
+        ends[winner(env)] += 1
     return chunk, dict(ends)
+
+
+def winner(env: WerewolfEnv) -> str:
+    """The team that was paid for a win, or ``limit``: an episode would say it too, but slowly."""
+    for agent, reward in env.rewards.items():
+        if reward > 0:
+            return team_of(str(env.view(agent).role))
+    return "limit"
 
 
 def missing(state: dict[str, Played], games: int, seed: int) -> Iterator[Chunk]:

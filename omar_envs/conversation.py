@@ -42,6 +42,13 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
 
     metadata: dict[str, Any] = {"render_modes": ["human", "ansi"], "is_parallelizable": False}
 
+    # As in Engine.
+    __slots__ = (
+        *("_action_space", "_cumulative_rewards", "_infos", "_infos_complete"),
+        *("_observation_space", "_printed", "agent_selection", "agents", "render_mode"),
+        *("rewards", "terminations", "truncations"),
+    )
+
     def __init__(
         self,
         agents: tuple[str, ...],

@@ -82,6 +82,15 @@ class Engine(Game):
 
     metadata: dict[str, Any]
 
+    # CPython looks attributes up fast while an instance's dictionary has at most 30:
+    # these stand outside it, which leaves it to the game.
+    __slots__ = (
+        *("_acts", "_components", "_fined", "_format_penalty", "_generator", "_held", "_inboxes"),
+        *("_invalid_penalty", "_judge", "_judge_weight", "_judgement", "_ledger"),
+        *("_length_penalty", "_log", "_over", "_pending", "_private_tags", "_stage", "_stages"),
+        *("_turn", "seed_used"),
+    )
+
     def __init__(
         self,
         agents: tuple[str, ...],
