@@ -46,7 +46,7 @@ def test_commands_have_these_options(
     monkeypatch.setattr("builtins.input", lambda prompt: "abstain")
     small = {"20": "2", "400": "4", "runs/demo/final": "random"}
     words = [small.get(word, word) for word in words]
-    if words[0] == "replay":
+    if words[0] in ("replay", "measure"):
         main(["rollout", "--episodes", "1", "--out", words[1]])
     if words[0] == "play":
         # In this game, on this seed, everybody may abstain from everything.
