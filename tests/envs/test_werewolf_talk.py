@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from omar_envs import werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
 from omar_envs.types import CHOOSE, SPEAK, Request
+from omar_envs.werewolf.presets import PRESETS
+from omar_envs.werewolf.roles import ROLE_CLASSES
 from tests.envs.games import (
     act_together,
     everything,
@@ -443,3 +446,18 @@ def test_a_view_of_the_dying_says_alive_until_all_that_follows_is_done() -> None
         assert env.infos[hunter]["alive"]
         step(env)
     assert not env.infos[hunter]["alive"]
+
+
+def test_the_environments_page_names_every_setting_every_role_and_every_preset() -> None:
+    page = werewolf_v0.__doc__ or ""
+    settings = set(started().config) | {"preset", "judge", "render_mode"}
+    described = page.split("Arguments\n")[1]
+    heads = {
+        name
+        for line in described.splitlines()
+        if line[:1].isalpha() and " : " in line
+        for name in line.split(" : ")[0].split(", ")
+    }
+    assert heads == settings
+    assert all(f"``{role}``" in page for role in ROLE_CLASSES)
+    assert all(f"``{preset}``" in page for preset in PRESETS)
