@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from omar_envs import werewolf_v0
+from omar_envs import rollout, werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
-from omar_envs.types import CHOOSE, SPEAK, Request
+from omar_envs.types import CHOOSE, SPEAK, Episode, JudgeResult, JudgeStatus, Request
 from omar_envs.werewolf.presets import PRESETS
 from omar_envs.werewolf.roles import ROLE_CLASSES
 from tests.envs.games import (
@@ -461,3 +461,45 @@ def test_the_environments_page_names_every_setting_every_role_and_every_preset()
     assert heads == settings
     assert all(f"``{role}``" in page for role in ROLE_CLASSES)
     assert all(f"``{preset}``" in page for preset in PRESETS)
+
+
+class Fixed:
+    """Gives everybody the same scores, or none."""
+
+    def __init__(self, status: JudgeStatus = "ok") -> None:
+        self.status = status
+
+    def judge(self, episode: Episode) -> JudgeResult:
+        scores = {seat.agent: {"wit": 3.0, "calm": 1.0} for seat in episode.seats}
+        return JudgeResult(self.status, scores if self.status == "ok" else None)
+
+
+def test_a_judge_pays_beside_the_outcome_and_a_failed_one_is_not_a_zero() -> None:
+    for status in ("ok", "failed", "refused"):
+        env = werewolf_v0.raw_env(judge=Fixed(status), judge_weight=0.5)
+        env.reset(seed=1)
+        episode = finish(env)
+        for agent in env.possible_agents:
+            assert episode.rewards[agent]["judge"] == (1.0 if status == "ok" else None)
+            outcome = episode.rewards[agent]["outcome"]
+            assert episode.total_reward(agent) == outcome + (1.0 if status == "ok" else 0.0)
+            assert env.infos[agent]["judge_status"] == status
+        assert rollout.replay(episode) == episode
+    with pytest.raises(ConfigError, match="zero_sum=True excludes judge"):
+        werewolf_v0.raw_env(judge=Fixed(), zero_sum=True)
+
+
+def test_form_and_length_are_paid_in_components_of_their_own() -> None:
+    env = peaceful({"werewolf": 2}, format_penalty=0.5, length_penalty=0.25)
+    name = name_of(env, "player_3")
+    act_together(env, lambda view: f"I vote for {name}" if view.agent == "player_0" else "abstain")
+    assert env.infos["player_0"]["reward_components"]["format"] == -0.5
+    assert env.infos["player_1"]["reward_components"]["format"] == 0.0
+    env = started(first_phase="day", max_speech_chars=10, format_penalty=0.5, length_penalty=0.25)
+    act_together(env, {"player_0": "x" * 20, "player_1": "12345", "player_2": ""})
+    paid = [env.infos[f"player_{i}"]["reward_components"] for i in range(3)]
+    assert [(parts["format"], parts["length"]) for parts in paid] == [
+        (-0.5, -0.25),
+        (0.0, -0.125),
+        (0.0, 0.0),
+    ]
