@@ -89,7 +89,9 @@ function phaseName(episode, stage) {
   const chapter = episode.stages.filter((other) => other.label === stage.label);
   if (chapter.length === 1) return "";
   const same = chapter.filter((other) => other.phase === stage.phase);
-  const number = same.length > 1 ? ` ${same.indexOf(stage) + 1}` : "";
+  // "night 2" would be another night, not the second round of acts in this one.
+  const part = stage.phase === "night" ? ", part " : " ";
+  const number = same.length > 1 ? `${part}${same.indexOf(stage) + 1}` : "";
   return stage.phase.replaceAll("_", " ") + number;
 }
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from omar_envs import werewolf_v0
-from omar_envs.policy import ScriptedPolicy
+from omar_envs.policy import RandomPolicy, ScriptedPolicy
 from omar_envs.replay import write_replay
 from omar_envs.rollout import play
 from omar_envs.types import Episode, Seat
@@ -158,6 +158,29 @@ def test_a_played_game_shows_the_same_to_each_seat_as_it_did(
             message.text for message in episode.messages if message.visible_to(seat.agent)
         ]
         assert len(page.texts(".seat.dead")) == len(episode.outcome["deaths"])
+    assert page.reported(*TROUBLE) == []
+
+
+def test_deaths_of_every_kind_are_marked_and_none_tells_of_poison(
+    page: Page, tmp_path: Path
+) -> None:
+    env = werewolf_v0.raw_env(
+        num_players=13,
+        roles={"werewolf": 3, "witch": 1, "hunter": 2, "idiot": 1},
+        last_words="all",
+        vote_tie="revote",
+        reveal_on_death="none",
+    )
+    words = {"killed": "killed", "poisoned": "killed", "voted_out": "voted out", "shot": "shot"}
+    games = (play(env, RandomPolicy(seed), seed=seed) for seed in range(50))
+    episode = next(
+        game for game in games if {d["cause"] for d in game.outcome["deaths"]} == set(words)
+    )
+    show(page, tmp_path, episode)
+    how = {death["agent"]: words[death["cause"]] for death in episode.outcome["deaths"]}
+    told = [status.partition(",")[0] for status in page.texts(".status")]
+    assert told == [how.get(seat.agent, "alive") for seat in episode.seats]
+    assert "poison" not in page.text()
     assert page.reported(*TROUBLE) == []
 
 
