@@ -68,6 +68,15 @@ CASES: tuple[Case, ...] = (
     _case("D(9, 3)", 9, {"werewolf": 3}, first_phase="day", **NAMED),
     _case("D(10, 3)", 10, {"werewolf": 3}, first_phase="day", **NAMED),
     _case(
+        "N(8, 2), a doctor, not itself",
+        *(8, {"werewolf": 2, "doctor": 1}),
+        doctor_self_save=False,
+        **NAMED,
+    ),
+    _case("N(9, 2), a doctor, also itself", 9, {"werewolf": 2, "doctor": 1}, **NAMED),
+    _case("N(7, 2), ties put out nobody", 7, {"werewolf": 2}, vote_tie="none", **NAMED),
+    _case("N(8, 2), strict majority", 8, {"werewolf": 2}, vote_rule="majority", **NAMED),
+    _case(
         "Migdal w(9, 2): day first, extinction",
         *(9, {"werewolf": 2}),
         first_phase="day",
@@ -75,26 +84,17 @@ CASES: tuple[Case, ...] = (
         **NAMED,
     ),
     _case(
-        "N(8, 2), a doctor, not itself",
-        *(8, {"werewolf": 2, "doctor": 1}),
-        doctor_self_save=False,
-        **NAMED,
-    ),
-    _case("N(9, 2), a doctor, also itself", 9, {"werewolf": 2, "doctor": 1}, **NAMED),
-    _case(
         "N(9, 2), a doctor, nobody twice running",
         *(9, {"werewolf": 2, "doctor": 1}),
         doctor_repeat_save=False,
         **NAMED,
     ),
-    _case("N(7, 2), ties put out nobody", 7, {"werewolf": 2}, vote_tie="none", **NAMED),
     _case(
         "N(7, 2), ties vote again",
         *(7, {"werewolf": 2}),
         vote_tie="revote",
         **NAMED,
     ),
-    _case("N(8, 2), strict majority", 8, {"werewolf": 2}, vote_rule="majority", **NAMED),
     _case(
         "N(8, 2), abstentions, votes for oneself, ties put out nobody",
         *(8, {"werewolf": 2}),
