@@ -6,6 +6,7 @@ once per wrapper, which takes longer than an act in a game of text.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -65,15 +66,14 @@ class CheckedEnv(
     def step(self, action: Any) -> None:
         """As in PettingZoo: before ``reset``, after the end and out of bounds are refused."""
         env = self.env
-        if (
-            self._has_reset
-            and env.agents
-            and env.action_space(env.agent_selection).contains(action)
-        ):
-            self._has_updated = True
-            env.step(action)
-        else:
-            super().step(action)
+        if self._has_reset and env.agents:
+            agent = env.agent_selection
+            leaves = action is None and (env.terminations[agent] or env.truncations[agent])
+            if leaves or env.action_space(agent).contains(action):
+                self._has_updated = True
+                env.step(action)
+                return
+        super().step(action)
 
     def agent_iter(self, max_iter: int = 2**63) -> AECOrderEnforcingIterable[str, Any, Any]:
         """As in PettingZoo: refused before ``reset``, and to go on without a ``step``."""
@@ -88,21 +88,11 @@ class _Turns(AECOrderEnforcingIterable[str, Any, Any]):
     env: CheckedEnv
     max_iter: int
 
-    def __iter__(self) -> _Turn:
-        return _Turn(self.env, self.max_iter)
-
-
-class _Turn(AECOrderEnforcingIterator[str, Any, Any]):
-    env: CheckedEnv
-
-    def __init__(self, env: CheckedEnv, max_iter: int) -> None:
-        super().__init__(env, max_iter)
-        self.checked_env = env.env
-
-    def __next__(self) -> str:
-        checked, env = self.env, self.checked_env
-        if not checked._has_updated or not env.agents or self.iters_til_term <= 0:
-            return super().__next__()
-        self.iters_til_term -= 1
-        checked._has_updated = False
-        return env.agent_selection
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        checked, env, left = self.env, self.env.env, self.max_iter
+        while checked._has_updated and env.agents and left > 0:
+            left -= 1
+            checked._has_updated = False
+            yield env.agent_selection
+        # PettingZoo's ends here, or says what is wrong.
+        yield from AECOrderEnforcingIterator(checked, left)

@@ -107,7 +107,6 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         self.agents = list(self.possible_agents)
         self.terminations = dict.fromkeys(self.agents, False)
         self.truncations = dict.fromkeys(self.agents, False)
-        self._skip_agent_selection = None  # type: ignore[assignment]
         self._printed = 0
         self._publish()
 
@@ -120,18 +119,29 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         if not self.agents:
             raise StateError("no game is running: call reset() before step()")
         if self._over:
-            self._was_dead_step(action)
+            self._leave(action)
             return
         self._take(self.agent_selection, action)
         self._publish()
         if self.render_mode == "human":
             self.render()
 
+    def pass_stage(self) -> None:
+        """Go on from a stage in which nobody acts, where :attr:`pauses` made it wait.
+
+        Raises:
+            StateError: no stage waits.
+        """
+        if not self.paused:
+            raise StateError("no stage waits to be passed")
+        self._go_on()
+        self._publish()
+
     def observe(self, agent: str) -> Observation:
         """``{"text": …}`` for any agent, at any time after ``reset``; changes nothing."""
         if not self._inboxes:
             raise StateError("no game is running: call reset() first")
-        return {"text": self._inboxes[agent].text}
+        return {"text": self._inboxes[agent].text()}
 
     def last(
         self, observe: bool = True
@@ -139,7 +149,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         """As PettingZoo's, but makes no other agent's part of :attr:`infos`."""
         agent = self.agent_selection
         return (
-            {"text": self._inboxes[agent].text} if observe else None,
+            {"text": self._inboxes[agent].text()} if observe else None,
             self._cumulative_rewards[agent],
             self.terminations[agent],
             self.truncations[agent],
@@ -190,9 +200,9 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             role=self._role(agent),
             alive=self._alive(agent),
             request=inbox.request,
-            text=inbox.text,
+            text=inbox.text(),
             messages=inbox.chat,
-            log=inbox.messages,
+            log=inbox.messages(),
             names={other: self._name(other) for other in self.possible_agents},
             facts=self._facts(agent),
             num_acts=inbox.num_acts,
@@ -215,16 +225,29 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             ended = self.truncations if self._hit_limit() else self.terminations
             ended.update(dict.fromkeys(self.agents, True))
             self.agent_selection = self.agents[0]
-        else:
+        elif self._pending:
             self.agent_selection = self._pending[0]
         self.rewards = self._ledger.rewards
         self._cumulative_rewards = self._ledger.rewards_since_act
         self._infos = {}
         self._infos_complete = False
 
+    def _leave(self, action: Any) -> None:
+        agent = self.agent_selection
+        if action is not None or not (self.terminations[agent] or self.truncations[agent]):
+            self._was_dead_step(action)  # which says what is wrong
+            return
+        # As _was_dead_step, which would make the infos of all the others, too.
+        del self.terminations[agent], self.truncations[agent], self._cumulative_rewards[agent]
+        self._infos.pop(agent, None)
+        self.agents.remove(agent)
+        self.rewards = dict.fromkeys(self.agents, 0.0)
+        if self.agents:
+            self.agent_selection = self.agents[0]
+
     def _info(self, agent: str) -> dict[str, Any]:
         inbox = self._inboxes[agent]
-        messages = inbox.messages
+        messages = inbox.messages()
         info = {
             "request": inbox.request,
             "messages": messages,

@@ -87,8 +87,8 @@ class Engine(Game):
     __slots__ = (
         *("_acts", "_components", "_fined", "_format_penalty", "_generator", "_held", "_inboxes"),
         *("_invalid_penalty", "_judge", "_judge_weight", "_judgement", "_ledger"),
-        *("_length_penalty", "_log", "_over", "_pending", "_private_tags", "_stage", "_stages"),
-        *("_turn", "seed_used"),
+        *("_length_penalty", "_log", "_over", "_pending", "_private_tags", "_sequential"),
+        *("_stage", "_stages", "_turn", "pauses", "seed_used"),
     )
 
     def __init__(
@@ -123,6 +123,8 @@ class Engine(Game):
         self._pending: list[str] = []
         self._over = False
         self._judgement: JudgeResult | None = None
+        self.pauses = False
+        """Whether a stage in which nobody acts waits to be passed, as one with agents does."""
         self.seed_used = 0
         """Seed of the running game: what was given to ``reset``, or was drawn there."""
 
@@ -136,9 +138,14 @@ class Engine(Game):
         in a sequential one the agent to move; before ``reset`` and after the end
         nobody.
         """
-        if self._pending and self._stage.mode == "simultaneous":
+        if self._pending and not self._sequential:
             return tuple(self._pending)
         return tuple(self._pending[:1])
+
+    @property
+    def paused(self) -> bool:
+        """Whether the running stage is one in which nobody acts."""
+        return bool(self._inboxes) and not self._over and not self._pending
 
     @property
     def over(self) -> bool:
@@ -262,19 +269,20 @@ class Engine(Game):
         text = parsed.text if valid else single_line(self._neutral(agent, request))
         inbox.answer(reply, valid)
         self._acts.append(_Act(self._turn, agent, request, reply, text, valid, parsed.error))
-        self._pending.remove(agent)
+        pending = self._pending
+        pending.remove(agent)
         if not valid:
             self.post(self._invalid_notice(agent, request, text), (agent,))
         if self._fined:
             self._fine(agent, request, parsed)
         self._held[agent] = text
-        if self._stage.mode == "sequential":
+        if self._sequential:
             self._publish_act(agent, request, text)
-        if not self._pending:
+        if not pending:
             self._close_stage()
             self._advance()
-        elif self._stage.mode == "sequential":
-            self._ask(self._pending[0])
+        elif self._sequential:
+            self._ask(pending[0])
 
     def _fine(self, agent: str, request: Request, parsed: Parsed) -> None:
         if not parsed.valid:
@@ -289,20 +297,28 @@ class Engine(Game):
 
     def _advance(self) -> None:
         while (stage := self._next_stage()) is not None:
+            agents = stage.agents
             self._stage = stage
+            self._sequential = stage.mode == "sequential"
             self._turn = len(self._stages)
             self._stages.append(StageRecord(self._turn, stage.phase, stage.label))
             for announcement in stage.opening:
                 self.post(announcement.text, announcement.audience)
             self._held = {}
-            self._pending = list(stage.agents)
-            if stage.agents:
-                first = stage.agents if stage.mode == "simultaneous" else stage.agents[:1]
-                for agent in first:
+            self._pending = list(agents)
+            if agents:
+                for agent in agents[:1] if self._sequential else agents:
                     self._ask(agent)
+                return
+            if self.pauses:
                 return
             self._close_stage()
         self._finish()
+
+    def _go_on(self) -> None:
+        self._ledger.begin_step("")
+        self._close_stage()
+        self._advance()
 
     def _ask(self, agent: str) -> None:
         self._inboxes[agent].open(self._request(agent))
@@ -322,10 +338,10 @@ class Engine(Game):
         self._log.add(message, self._line(message))
 
     def _close_stage(self) -> None:
-        if self._stage.mode == "simultaneous":
+        if not self._sequential:
             for act in self._acts[len(self._acts) - len(self._held) :]:
                 self._publish_act(act.agent, act.request, act.text)
-        self._resolve(self._stage, dict(self._held))
+        self._resolve(self._stage, self._held)
 
     def _finish(self) -> None:
         self._over = True

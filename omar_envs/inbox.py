@@ -5,16 +5,14 @@ from __future__ import annotations
 from omar_envs.log import Log
 from omar_envs.types import ChatMessage, Message, Request
 
-_MAX_PIECES = 32
-
 
 class Inbox:
     """One agent's reading of the log, brought up to date whenever it is asked for.
 
-    A message costs a reader one reference; the observation is one join of a long
-    piece, the lines read already, and at most :data:`_MAX_PIECES` newer lines.
-    The chat only ever grows at the end: what arrives between two requests becomes
-    one user message when the next request opens, or when the game ends.
+    A message costs a reader one reference; the observation is the text as it was
+    last read, the lines that have come since, and the question. The chat only ever
+    grows at the end: what arrives between two requests becomes one user message
+    when the next request opens, or when the game ends.
 
     Args:
         agent: whose it is.
@@ -24,7 +22,7 @@ class Inbox:
     Attributes:
         request: what the agent is asked now, if anything.
         invalid_acts: how many of its replies could not be read.
-        num_seen_at_last_act: how many of :attr:`messages` came before its last act.
+        num_seen_at_last_act: how many of :meth:`messages` came before its last act.
     """
 
     __slots__ = (
@@ -45,7 +43,7 @@ class Inbox:
         self._agent = agent
         self._log = log
         self._cursor = 0
-        self._messages: list[Message] = []
+        self._messages: tuple[Message, ...] = ()
         self._pieces: list[str] = [system_prompt, ""]
         self.num_seen_at_last_act = 0
         self._chat: list[ChatMessage] = [{"role": "system", "content": system_prompt}]
@@ -78,21 +76,19 @@ class Inbox:
         """How many times the agent has acted."""
         return len(self._replies)
 
-    @property
     def messages(self) -> tuple[Message, ...]:
         """Every visible message, oldest first."""
         if self._cursor != len(self._log.messages):
             self._catch_up()
-        return tuple(self._messages)
+        return self._messages
 
-    @property
     def text(self) -> str:
         """The observation: rules, transcript, and the request if there is one."""
         if self._cursor != len(self._log.messages):
             self._catch_up()
-        if self.request is None:
-            return "\n".join(self._pieces)
-        return "\n".join([*self._pieces, "", self.request.instruction])
+        text = "\n".join(self._pieces)
+        self._pieces = [text]
+        return text if self.request is None else f"{text}\n\n{self.request.instruction}"
 
     @property
     def chat(self) -> tuple[ChatMessage, ...]:
@@ -104,10 +100,8 @@ class Inbox:
     def _catch_up(self) -> None:
         messages, lines = self._log.seen_by(self._agent, self._cursor)
         self._cursor = len(self._log.messages)
-        self._messages += messages
+        self._messages = (*self._messages, *messages)
         self._pieces += lines
-        if len(self._pieces) > _MAX_PIECES:
-            self._pieces = ["\n".join(self._pieces)]
 
     def _next_in_chat(self) -> ChatMessage | None:
         number, answered = divmod(len(self._chat) - 1, 2)

@@ -16,7 +16,8 @@ class Ledger:
     """Keeps each payment in the four sums that readers ask for.
 
     Only what was paid is kept: where nothing was, readers get zeros. The two
-    dictionaries of rewards are replaced, never changed, when a sum changes.
+    dictionaries of rewards are replaced by the first payment of a step: whoever
+    read them after an earlier step keeps what stood there.
 
     Args:
         agents: agent ids.
@@ -50,12 +51,15 @@ class Ledger:
 
     def pay(self, agent: str, component: str, amount: float, *, turn: int) -> None:
         """Add ``amount`` to a component, in every sum; ``turn`` is the agent's, from 0."""
+        if not self._step:
+            self.rewards = self._zeros.copy()
+            self.rewards_since_act = self.rewards_since_act.copy()
         step = self._add(self._step, agent, component, amount)
         since_act = self._add(self._since_act, agent, component, amount)
         self._add(self._total, agent, component, amount)
         self._add(self._turns, (agent, turn), component, amount)
-        self.rewards = {**self.rewards, agent: sum(step.values())}
-        self.rewards_since_act = {**self.rewards_since_act, agent: sum(since_act.values())}
+        self.rewards[agent] = sum(step.values())
+        self.rewards_since_act[agent] = sum(since_act.values())
 
     def set_unknown(self, component: str | None) -> None:
         """Show a component as ``None``, in the totals and in each agent's latest turn."""

@@ -15,17 +15,20 @@ class Log:
         lines: the transcript line of each.
     """
 
-    __slots__ = ("_private", "lines", "messages")
+    __slots__ = ("_private", "_readers", "lines", "messages")
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.lines: list[str] = []
-        self._private: list[int] = []  # where those stand that not everybody may read
+        # Where those stand that not everybody may read, and who may.
+        self._private: list[int] = []
+        self._readers: list[tuple[str, ...]] = []
 
     def add(self, message: Message, line: str) -> None:
         """Add a message, rendered as ``line``."""
         if message.audience is not None:
             self._private.append(len(self.messages))
+            self._readers.append(message.audience)
         self.messages.append(message)
         self.lines.append(line)
 
@@ -40,8 +43,8 @@ class Log:
         private = self._private
         if private and private[-1] >= start:
             # From the end, so that what is taken out moves nothing that is still to be looked at.
-            for position in reversed(private[bisect_left(private, start) :]):
-                place = position - start
-                if place < len(messages) and not self.messages[position].visible_to(agent):
+            for number in range(len(private) - 1, bisect_left(private, start) - 1, -1):
+                place = private[number] - start
+                if agent not in self._readers[number] and place < len(messages):
                     del messages[place], lines[place]
         return messages, lines

@@ -24,6 +24,9 @@ StepResult = tuple[
 class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
     """One ``step`` takes the acts of all of :attr:`acting` at once.
 
+    A stage in which nobody acts takes a step too, one that takes no acts: were it
+    left out, the number of steps would tell who lives.
+
     Acts from agents who are not in :attr:`acting` are ignored without penalty;
     an acting agent that is missing from ``actions`` has given an empty reply.
     Rewards and ``reward_components`` are those of the step.
@@ -60,12 +63,11 @@ class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
         agents = self.agents
         if not agents:
             return {}, {}, {}, {}, {}
-        paid: dict[str, Components] = {}
-        for agent in self._env.acting:
-            self._env.step(actions.get(agent, ""))
-            for payee, parts in self._env.step_components().items():
-                before = paid.get(payee)
-                paid[payee] = parts if before is None else _sum_of(before, parts)
+        self._env.pauses = True
+        try:
+            paid = self._pass() if self._env.paused else self._act(actions)
+        finally:
+            self._env.pauses = False
         infos = {
             agent: {**info, "reward_components": paid[agent]}
             for agent, info in self._env.infos.items()
@@ -78,6 +80,19 @@ class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
             infos,
         )
 
+    def _pass(self) -> dict[str, Components]:
+        self._env.pass_stage()
+        return self._env.step_components()
+
+    def _act(self, actions: Mapping[str, Any]) -> dict[str, Components]:
+        paid: dict[str, Components] = {}
+        for agent in self._env.acting:
+            self._env.step(actions.get(agent, ""))
+            for payee, parts in self._env.step_components().items():
+                before = paid.get(payee)
+                paid[payee] = parts if before is None else _sum_of(before, parts)
+        return paid
+
     def _observations(self) -> dict[str, Observation]:
         return {agent: self._env.observe(agent) for agent in self._env.agents}
 
@@ -88,7 +103,7 @@ class ConversationParallelEnv(ParallelEnv[str, Observation, str]):
 
     @property
     def acting(self) -> tuple[str, ...]:
-        """The agents whose acts the next ``step`` takes."""
+        """The agents whose acts the next ``step`` takes; in some steps nobody."""
         return self._env.acting
 
     def view(self, agent: str) -> View:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+import msgspec
 
 from omar_envs.types import Audience, Request
 
 
-class Announcement(NamedTuple):
+class Announcement(msgspec.Struct, frozen=True, gc=False):
     """A moderator's line: who hears it, and its text."""
 
     audience: Audience
     text: str
 
 
-class Stage(NamedTuple):
+class Stage(msgspec.Struct, frozen=True, gc=False):
     """A part of the game in which some agents act under the same rules.
 
     Attributes:

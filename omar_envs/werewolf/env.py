@@ -79,6 +79,7 @@ class WerewolfEnv(ConversationEnv):
         self._names = self._deal(self.table.name_pool)
         self._personas = self._deal(self.table.persona_pool) if self.table.persona_pool else ()
         self._by_name = {name: player for player, name in enumerate(self._names)}
+        self._name_of = dict(zip(self.possible_agents, self._names, strict=True))
         self._step = Step("discussion", 0)
         self._label = ""
         self._pack: tuple[str, ...] = ()
@@ -138,15 +139,10 @@ class WerewolfEnv(ConversationEnv):
             step.kind,
             self._label,
             agents,
-            "sequential" if self._in_turn(step) else "simultaneous",
+            "sequential" if step.kind in self.rules.in_turn else "simultaneous",
             agents if step.kind == "wolf_chat" else None,
             opening,
         )
-
-    def _in_turn(self, step: Step) -> bool:
-        if step.kind == "discussion":
-            return self.rules.discussion in ("round_robin", "random_order", "daily_order")
-        return step.kind == "vote" and self.rules.voting == "sequential"
 
     def _chars_left(self, player: int) -> int:
         most = self.table.max_speech_chars
@@ -187,7 +183,7 @@ class WerewolfEnv(ConversationEnv):
         if step.kind == "bid":
             return Request(CHOOSE, prompts.ask_bid(step), BIDS)
         names = self._names
-        choices = tuple([names[target] for target in game.targets(player, step.kind)])
+        choices = tuple(map(names.__getitem__, game.targets(player, step.kind)))
         match step.kind:
             case "vote":
                 if self.rules.allow_abstain:
@@ -251,7 +247,8 @@ class WerewolfEnv(ConversationEnv):
                     self._mentions.hear(player, text)
 
     def _targets_of(self, acts: dict[str, str]) -> dict[int, int | None]:
-        return {self._index[agent]: self._by_name.get(text) for agent, text in acts.items()}
+        players = map(self._index.__getitem__, acts)
+        return dict(zip(players, map(self._by_name.get, acts.values()), strict=True))
 
     def _resolve_night(self, step: Step, acts: dict[str, str]) -> None:
         deaths = self._game.resolve_night(step, self._targets_of(acts))
@@ -298,8 +295,7 @@ class WerewolfEnv(ConversationEnv):
         return name, reveal
 
     def _agents_of(self, players: Iterable[int]) -> tuple[str, ...]:
-        agents = self.possible_agents
-        return tuple([agents[player] for player in players])
+        return tuple(map(self.possible_agents.__getitem__, players))
 
     # --- the end ----------------------------------------------------------
 
@@ -346,7 +342,7 @@ class WerewolfEnv(ConversationEnv):
         }
 
     def _name(self, agent: str) -> str:
-        return self._names[self._index[agent]]
+        return self._name_of[agent]
 
     def _role(self, agent: str) -> str | None:
         return self._game.roles[self._index[agent]]
@@ -385,7 +381,7 @@ class WerewolfEnv(ConversationEnv):
     def _line(self, message: Message) -> str:
         if message.sender == MODERATOR:
             return f"{self._stars}{message.text}"
-        name = self._names[self._index[message.sender]]
+        name = self._name_of[message.sender]
         if message.kind == "action":
             return f"{self._stars}{name} {message.text}"
         if message.audience is None:

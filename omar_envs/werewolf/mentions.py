@@ -15,14 +15,14 @@ class Mentions:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._players = {name.casefold(): player for player, name in enumerate(names)}
-        self._pattern_of = tuple(sorted(names, key=len, reverse=True))
+        self._names = tuple(names)
         self._latest_last: list[int] = []
 
     def hear(self, speaker: int, text: str) -> None:
         """Note whom a speech names, as whole words in any case; its speaker does not count."""
-        for found in _pattern(self._pattern_of).findall(text):
-            player = self._players.get(found.casefold())
+        pattern, players = _reader(self._names)
+        for found in pattern.findall(text):
+            player = players.get(found.casefold())
             if player is not None and player != speaker:
                 if player in self._latest_last:
                     self._latest_last.remove(player)
@@ -38,5 +38,8 @@ class Mentions:
 
 
 @lru_cache(maxsize=256)
-def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, names)) + r")(?!\w)", re.IGNORECASE)
+def _reader(names: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, int]]:
+    longest_first = sorted(names, key=len, reverse=True)
+    pattern = r"(?<!\w)(?:" + "|".join(map(re.escape, longest_first)) + r")(?!\w)"
+    players = {name.casefold(): player for player, name in enumerate(names)}
+    return re.compile(pattern, re.IGNORECASE), players

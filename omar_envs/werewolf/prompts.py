@@ -9,7 +9,9 @@ the role's own words, which are in :mod:`omar_envs.werewolf.roles`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from omar_envs.werewolf.roles import ROLE_CLASSES, Learned, Role, Team
 from omar_envs.werewolf.rules import Rules, Step
@@ -19,7 +21,7 @@ PASS = "pass"
 BIDS = ("0", "1", "2", "3", "4")
 
 
-class Player(NamedTuple):
+class Player(msgspec.Struct, frozen=True, gc=False):
     """What the rules prompt says of the reader."""
 
     name: str
@@ -28,21 +30,21 @@ class Player(NamedTuple):
     persona: str = ""
 
 
-class Reveal(NamedTuple):
+class Reveal(msgspec.Struct, frozen=True, gc=False):
     """What is told of the dead: the role, only whether it was a werewolf, or nothing."""
 
     role: str | None = None
     team: Team | None = None
 
 
-class Speaking(NamedTuple):
+class Speaking(msgspec.Struct, frozen=True, gc=False):
     """How an agent may speak: at most ``max_chars`` characters, or not at all."""
 
     max_chars: int
     may_pass: bool = False
 
 
-class About(NamedTuple):
+class About(msgspec.Struct, frozen=True, gc=False):
     """What is the same for all players of all games by the same rules."""
 
     deck: str

@@ -24,7 +24,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 if TYPE_CHECKING:
     from omar_envs.werewolf.rules import Game
@@ -34,7 +36,7 @@ Team = Literal["werewolf", "village", "jester"]
 Cause = Literal["killed", "poisoned", "voted_out", "shot"]
 
 
-class Learned(NamedTuple):
+class Learned(msgspec.Struct, frozen=True, gc=False):
     """``player`` learns of ``target`` whether it is a werewolf (``team``), or also its role."""
 
     player: int
@@ -64,6 +66,14 @@ class Night:
     protected: set[int] = field(default_factory=set)
     poisoned: set[int] = field(default_factory=set)
     learned: list[Learned] = field(default_factory=list)
+
+
+def without(player: int | None, players: Sequence[int]) -> list[int]:
+    """The others of ``players``, each of whom is in it once, in the same order."""
+    others = list(players)
+    if player in others:
+        others.remove(player)
+    return others
 
 
 class Role:
@@ -107,7 +117,7 @@ class Role:
 
     def targets(self, game: Game, player: int) -> list[int]:
         """Whom it may name at night, in seat order; never empty while it acts."""
-        return [other for other in game.living() if other != player]
+        return without(player, game.living())
 
     def told(self, night: Night) -> int | None:
         """Whom it is told of before its night act: the wolves' victim, or nobody."""
@@ -205,9 +215,9 @@ class Doctor(Role):
     def targets(self, game: Game, player: int) -> list[int]:
         allowed = game.living()
         if not game.rules.doctor_self_save:
-            allowed = [other for other in allowed if other != player]
+            allowed = without(player, allowed)
         if not game.rules.doctor_repeat_save and len(allowed) > 1:
-            allowed = [other for other in allowed if other != self._last]
+            allowed = without(self._last, allowed)
         return allowed
 
     def resolve(self, game: Game, night: Night, player: int, target: int) -> None:

@@ -22,9 +22,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of
+from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of, without
 from omar_envs.werewolf.schedule import Step, StepKind, day_steps, night_steps
 from omar_envs.werewolf.settings import MAX_PLAYERS, MIN_PLAYERS, ROLES, Rules, default_roles
 from omar_envs.werewolf.tally import count, most, two_most
@@ -51,7 +52,7 @@ class Death(NamedTuple):
     cause: Cause
 
 
-class Vote(NamedTuple):
+class Vote(msgspec.Struct, frozen=True, gc=False):
     """What came of a vote.
 
     Attributes:
@@ -194,6 +195,8 @@ class Game:
                 return wolves if len(wolves) > 1 else []
             case "vote":
                 voters = self._order if self.rules.draws_votes else self._living
+                if not self._voiceless:
+                    return voters.copy()
                 return [player for player in voters if player not in self._voiceless]
             case "discussion":
                 return self._speakers()
@@ -224,9 +227,7 @@ class Game:
         """Whom the player may name in a night, a vote or a shot, in seat order."""
         if kind == "vote":
             candidates = self._ballot or self._living
-            if self.rules.allow_self_vote:
-                return list(candidates)
-            return [other for other in candidates if other != player]
+            return list(candidates) if self.rules.allow_self_vote else without(player, candidates)
         if kind == "night":
             return self.held[player].targets(self, player)
         doomed = {death.player for death in self._doomed}
@@ -304,15 +305,13 @@ class Game:
         if self.held[out].survives_vote():
             self._voiceless.add(out)
             return Vote(spared=out)
-        learned = [
-            fact
-            for player in self._told_of_votes
-            if self.alive[player] and player != out
-            for fact in self.held[player].after_vote(self, player, out)
-        ]
+        learned: list[Learned] = []
+        for player in self._told_of_votes:
+            if self.alive[player] and player != out:
+                learned += self.held[player].after_vote(self, player, out)
         self._doom(out, step, "voted_out")
         self._bury_if_done()
-        return Vote(out=out, learned=tuple(learned))
+        return Vote(out, learned=tuple(learned))
 
     def resolve_shot(self, step: Step, target: int) -> Death:
         """Apply a shot; the target dies with the one who shoots."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 StepKind = Literal["wolf_chat", "night", "bid", "discussion", "vote", "last_words", "shot"]
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """One step of the schedule.
 
     Attributes:

@@ -133,6 +133,12 @@ class Rules:
         return after[self.last_words]
 
     @cached_property
+    def in_turn(self) -> tuple[str, ...]:
+        """Kinds of step in which each player acts knowing what those before did."""
+        talk = ("discussion",) if self.discussion in ("round_robin", *DRAWN) else ()
+        return (*talk, "vote") if self.voting == "sequential" else talk
+
+    @cached_property
     def draws_votes(self) -> bool:
         """Whether each vote goes in an order drawn for it."""
         return self.voting == "sequential" and self.discussion in DRAWN

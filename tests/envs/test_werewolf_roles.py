@@ -227,6 +227,14 @@ def test_the_medium_learns_of_the_executed_only() -> None:
     assert all_vote(game, medium).learned == ()
 
 
+def test_a_dead_medium_learns_nothing() -> None:
+    game = deal(roles={"werewolf": 2, "medium": 2})
+    dead, alive = game.living("medium")
+    wolf, prey = first(game, "werewolf"), first(game, "villager")
+    game.resolve_night(skip_to(game, "night"), {wolf: dead})
+    assert all_vote(game, prey).learned == (Learned(alive, prey, "village"),)
+
+
 def test_the_possessed_is_human_to_all_that_looks_or_counts_and_wins_with_the_wolves() -> None:
     game = deal(num_players=5, roles={"werewolf": 1, "possessed": 1, "seer": 1})
     seer, wolf, possessed = (first(game, role) for role in ("seer", "werewolf", "possessed"))
@@ -291,6 +299,13 @@ def test_a_tie_breaking_vote_decides_ties_only() -> None:
         assert elect(game, {mayor: voters[0], voters[1]: two, voters[2]: two}).out == two
 
 
+def test_a_double_vote_breaks_no_tie() -> None:
+    game = deal(roles={"werewolf": 2, "mayor": 1}, vote_tie="none")
+    (mayor,) = game.living("mayor")
+    one, two, three, four = game.living("villager")[:4]
+    assert elect(game, {mayor: one, three: two, four: two}) == Vote()
+
+
 # --- idiot, jester ------------------------------------------------------------
 
 
@@ -326,6 +341,16 @@ def test_the_jester_wins_alone_by_being_voted_out_and_by_nothing_else() -> None:
     game.resolve_night(skip_to(game, "night"), {first(game, "werewolf"): jester})
     assert game.winner() is None
     assert jester not in game.living()
+
+
+def test_the_jester_counts_as_no_wolf() -> None:
+    game = deal(num_players=4, roles={"werewolf": 1, "jester": 1})
+    wolf, (one, two) = first(game, "werewolf"), game.living("villager")
+    game.resolve_night(skip_to(game, "night"), {wolf: one})
+    # A wolf, a jester and a villager: not half of the living are wolves.
+    assert game.winner() is None
+    all_vote(game, two)
+    assert game.winner() == "werewolf"
 
 
 # --- doctor -------------------------------------------------------------------
@@ -485,6 +510,19 @@ def test_tied_bids_go_to_whom_the_talk_named_last_then_to_who_spoke_least_then_t
     assert set(counts) == {0, 1, 2}
     assert min(counts.values()) > 60
     assert game.resolve_bids({}) is None
+
+
+def test_who_has_spoken_least_is_counted_day_by_day() -> None:
+    keen, other = 0, 1
+    speakers = set()
+    for seed in range(40):
+        game = deal(seed, discussion="bidding", discussion_rounds=1, first_phase="day")
+        skip_to(game, "bid")
+        game.resolve_bids({keen: 4, other: 0})
+        game.resolve_vote(skip_to(game, "vote"), {})
+        skip_to(game, "bid")
+        speakers.add(game.resolve_bids({keen: 4, other: 4}))
+    assert speakers == {keen, other}
 
 
 def test_random_order_is_seeded_and_new_each_round() -> None:
