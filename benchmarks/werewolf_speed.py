@@ -102,12 +102,13 @@ def page(
     lines = [
         "# Speed of Werewolf",
         "",
-        "`python benchmarks/werewolf_speed.py`",
+        f"`python benchmarks/werewolf_speed.py --repeats {options.repeats} "
+        f"--games {options.games}`",
         "",
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"{TEXTARENA}; {options.repeats} interleaved repeats of {options.games} games each; "
         "8 players, 2 wolves, doctor, seer, 3 rounds of talk in turn, random actors. A step is one "
-        "act of one player.",
+        "act of one player; seconds are of CPU time.",
         "",
         "| | steps/s, median | lowest | highest | steps per game | characters read per step |",
         "|---|---|---|---|---|---|",
