@@ -198,6 +198,8 @@ class Swapped:
                     }
             if truth(self.env) != truth(self.other) or (self.gone() and self.told()):
                 return
+            if self.env.over and self.env.config["zero_sum"]:
+                return  # the mean is paid to all, and tells of the deaths of every role
             # Who is asked when in the dark, and so when one is asked, is not the same.
             if self.env.over or phase_of(self.env) not in HIDDEN:
                 same_to(self.ignorant, self.env, self.other)
