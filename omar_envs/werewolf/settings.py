@@ -112,6 +112,15 @@ class Rules:
                 "first_night_kill=False needs first_phase='night' or first_day_vote=False: "
                 "a game that begins by day with a vote has no first night before it"
             )
+        if (
+            self.first_phase == "day"
+            and not (self.first_day_vote or self.discussion_rounds)
+            and self.max_days == 1
+        ):
+            raise ConfigError(
+                "nothing would happen on the only day: it has no talk and no vote; "
+                "raise max_days or discussion_rounds, or set first_day_vote=True"
+            )
         if self.voting == "sequential" and not self.show_votes:
             raise ConfigError(
                 "show_votes=False needs voting='sealed': "

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 from omar_envs.errors import ConfigError
-from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, single_line
+from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, clean, single_line
 from omar_envs.types import MODERATOR
 from omar_envs.werewolf.names import DEFAULT_NAMES, DEFAULT_PERSONAS
-from omar_envs.werewolf.prompts import ABSTAIN, PASS, STYLES
+from omar_envs.werewolf.prompts import ABSTAIN, BIDS, PASS, STYLES
 from omar_envs.werewolf.settings import check_bool, check_choice, check_int, check_number
 
-_RESERVED = (ABSTAIN, PASS, MODERATOR, "nobody")
+_RESERVED = (ABSTAIN, PASS, MODERATOR, "nobody", *BIDS)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _checked_personas(personas: Sequence[str] | str | None, num_players: int) ->
     if not _is_list_of_str(personas):
         raise ConfigError(f"personas must be a list of texts, or 'default': got {personas!r}")
     for persona in personas:
-        if not persona or persona != single_line(persona):
+        if not persona or persona != single_line(clean(persona)):
             raise ConfigError(f"a persona must be one line of text: got {persona!r}")
     if len(personas) < num_players:
         raise ConfigError(f"{num_players} players need as many personas: got {len(personas)}")

@@ -140,6 +140,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"first_day_vote": 0}, "first_day_vote must be True or False"),
     ({"allow_self_vote": 1}, "allow_self_vote must be True or False"),
     ({"show_votes": False, "voting": "sequential"}, "show_votes=False needs voting='sealed'"),
+    (
+        {"first_phase": "day", "first_day_vote": False, "discussion_rounds": 0, "max_days": 1},
+        "nothing would happen on the only day",
+    ),
     ({"zero_sum": 1}, "zero_sum must be True or False"),
     ({"doctor_repeat_save": None}, "doctor_repeat_save must be True or False"),
     ({"reveal_on_death": ("role",)}, "or a pair of them"),
@@ -538,6 +542,8 @@ def random_play(game: Game, seed: int, abstain: bool) -> None:
 
 @given(settings_strategy, st.integers(0, 2**32 - 1), st.booleans())
 def test_laws_of_any_game(settings: dict[str, Any], seed: int, abstain: bool) -> None:
+    # A first day without a vote is followed by one with a vote.
+    settings = {**settings, "max_days": settings["max_days"] + (not settings["first_day_vote"])}
     game = deal(seed, **settings)
     random_play(game, seed, abstain)
     dead = [death.player for death in game.deaths]

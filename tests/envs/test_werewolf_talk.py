@@ -373,6 +373,8 @@ def test_personas_are_dealt_by_the_seed_and_told_to_their_own_player_only() -> N
         ("grumpy", "or 'default': got 'grumpy'"),
         (["a\nb"] * 7, "one line of text"),
         ([""] * 7, "one line of text"),
+        (["\ud800"] * 7, "one line of text"),
+        (["\x00"] * 7, "one line of text"),
         ({"a", "b"}, "must be a list of texts"),
     ],
 )
