@@ -204,7 +204,7 @@ class WerewolfEnv(ConversationEnv):
         for way_out in (ABSTAIN, PASS):
             if way_out in request.choices:
                 return way_out
-        if request.choices == BIDS:
+        if self._step.kind == "bid":
             return BIDS[0]
         return request.choices[int(self.np_random.integers(len(request.choices)))]
 

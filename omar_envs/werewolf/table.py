@@ -10,10 +10,10 @@ from omar_envs.errors import ConfigError
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, clean, single_line
 from omar_envs.types import MODERATOR
 from omar_envs.werewolf.names import DEFAULT_NAMES, DEFAULT_PERSONAS
-from omar_envs.werewolf.prompts import ABSTAIN, BIDS, PASS, STYLES
+from omar_envs.werewolf.prompts import ABSTAIN, PASS, STYLES
 from omar_envs.werewolf.settings import check_bool, check_choice, check_int, check_number
 
-_RESERVED = (ABSTAIN, PASS, MODERATOR, "nobody", *BIDS)
+_RESERVED = (ABSTAIN, PASS, MODERATOR, "nobody")
 
 
 @dataclass(frozen=True)
