@@ -209,19 +209,17 @@ class WerewolfEnv(ConversationEnv):
         return request.choices[int(self.np_random.integers(len(request.choices)))]
 
     def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
-        kind = self._step.kind
-        if kind == "vote":
-            return Announcement(
-                None if self.rules.show_votes else (agent,), self._prompts.notice("vote", text)
-            )
-        match kind:
+        match self._step.kind:
+            case "vote":
+                readers = None if self.rules.show_votes else (agent,)
+                return Announcement(readers, self._prompts.notice("vote", text))
             case "shot":
                 return Announcement(None, self._prompts.notice("shoot", text))
             case "bid":
                 return Announcement((agent,), self._prompts.notice("bid", text))
         role = self._game.held[self._index[agent]]
-        readers = self._pack if role.is_wolf else (agent,)
-        return Announcement(readers, self._prompts.night_notice(role, text))
+        seen_by = self._pack if role.is_wolf else (agent,)
+        return Announcement(seen_by, self._prompts.night_notice(role, text))
 
     # --- what acts do -----------------------------------------------------
 
