@@ -18,7 +18,7 @@ from omar_envs.errors import StateError
 from omar_envs.ledger import Components
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS
 from omar_envs.spaces import TextSpace
-from omar_envs.types import Judge, View
+from omar_envs.types import Judge, JudgeResult, View
 
 Observation = dict[str, str]
 
@@ -135,6 +135,20 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         if not self.paused:
             raise StateError("no stage waits to be passed")
         self._go_on()
+        self._publish()
+
+    def bring_judgement(self, judgement: JudgeResult) -> None:
+        """Pay what the judge said of the finished game, where it waits for that.
+
+        Whoever runs many games asks their judge of all that have ended at once
+        (:func:`omar_envs.judging.judged`) and brings each its own.
+
+        Raises:
+            StateError: no finished game waits.
+        """
+        if not (self._over and self.waits_for_judgement and self._judgement is None):
+            raise StateError("no finished game waits for a judgement")
+        self._take_judgement(judgement)
         self._publish()
 
     def observe(self, agent: str) -> Observation:

@@ -10,15 +10,14 @@ import asyncio
 import json
 import math
 import os
-import threading
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
+from omar_envs.background import LoopThread
 from omar_envs.errors import ConfigError, StateError
 from omar_envs.metering import CapReached, Meter
 from omar_envs.parsing import clean, single_line
@@ -123,7 +122,7 @@ class Endpoint:
         self._max_retries = max_retries
         self._slots = asyncio.Semaphore(concurrency)
         self.meter = meter or Meter()
-        self._loop = _LoopThread(self._client.close)
+        self._loop = LoopThread(self._client.close)
         # Runs at the interpreter's exit too: nobody need close an endpoint.
         self._end = weakref.finalize(self, self._loop.stop)
 
@@ -243,45 +242,6 @@ class Endpoint:
         if self._key is not None:
             quoted = quoted.replace(self._key, "***")
         return quoted if len(quoted) <= _LONGEST_QUOTE else f"{quoted[:_LONGEST_QUOTE]}…"
-
-
-class _LoopThread:
-    """An event loop that runs in a thread of its own until it is stopped.
-
-    Args:
-        at_end: called there before the loop closes.
-    """
-
-    def __init__(self, at_end: Callable[[], Awaitable[None]]) -> None:
-        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-
-        async def live() -> None:
-            stopped = asyncio.Event()
-            started.set_result((asyncio.get_running_loop(), stopped))
-            await stopped.wait()
-            await at_end()
-
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(live()), name="omar-envs endpoint", daemon=True
-        )
-        self._thread.start()
-        self._loop, self._stopped = started.result()
-
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run ``work`` there and wait for it; an interrupt cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def stop(self) -> None:
-        """End the loop and its thread."""
-        self._loop.call_soon_threadsafe(self._stopped.set)
-        # The garbage collector may run this on the thread itself.
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
 
 
 class _Said(msgspec.Struct):

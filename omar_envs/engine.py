@@ -24,7 +24,7 @@ from gymnasium.utils import seeding
 
 from omar_envs.errors import ConfigError, StateError
 from omar_envs.inbox import Inbox
-from omar_envs.judging import JUDGE, judged, mean_score
+from omar_envs.judging import JUDGE, judged, reward_of
 from omar_envs.ledger import Ledger
 from omar_envs.log import Log
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, Parsed, clean, parse_clean, single_line
@@ -88,7 +88,7 @@ class Engine(Game):
         *("_acts", "_components", "_fined", "_format_penalty", "_generator", "_held", "_inboxes"),
         *("_invalid_penalty", "_judge", "_judge_weight", "_judgement", "_ledger"),
         *("_length_penalty", "_log", "_over", "_pending", "_private_tags", "_sequential"),
-        *("_stage", "_stages", "_turn", "pauses", "seed_used"),
+        *("_stage", "_stages", "_turn", "pauses", "seed_used", "waits_for_judgement"),
     )
 
     def __init__(
@@ -125,6 +125,8 @@ class Engine(Game):
         self._judgement: JudgeResult | None = None
         self.pauses = False
         """Whether a stage in which nobody acts waits to be passed, as one with agents does."""
+        self.waits_for_judgement = False
+        """Whether a finished game waits for its judgement to be brought, and asks for none."""
         self.seed_used = 0
         """Seed of the running game: what was given to ``reset``, or was drawn there."""
 
@@ -156,6 +158,11 @@ class Engine(Game):
     def judgement(self) -> JudgeResult | None:
         """What the judge said of the finished game; ``None`` before that, or without one."""
         return self._judgement
+
+    @property
+    def judge(self) -> Judge | None:
+        """What scores the finished game, if anything does."""
+        return self._judge
 
     @property
     def config(self) -> dict[str, Any]:
@@ -264,7 +271,7 @@ class Engine(Game):
         self._ledger.begin_step(agent)
         # Only what is recorded is read, so that the record replays to the same bytes.
         reply = clean(action) if isinstance(action, str) else ""
-        parsed = parse_clean(request, reply, self._private_tags)
+        parsed = self._read(agent, request, reply)
         valid = parsed.valid
         text = parsed.text if valid else single_line(self._neutral(agent, request))
         inbox.answer(reply, valid)
@@ -272,7 +279,7 @@ class Engine(Game):
         pending = self._pending
         pending.remove(agent)
         if not valid:
-            self.post(self._invalid_notice(agent, request, text), (agent,))
+            self.post(self._invalid_notice(request, text, parsed.error), (agent,))
         if self._fined:
             self._fine(agent, request, parsed)
         self._held[agent] = text
@@ -349,15 +356,22 @@ class Engine(Game):
         for inbox in self._inboxes.values():
             inbox.finish()
         if self._judge is not None:
-            self._be_judged(self._judge)
+            self._ledger.set_unknown(JUDGE)
+            if not self.waits_for_judgement:
+                self._take_judgement(judged(self._judge, [self.episode()])[0])
 
-    def _be_judged(self, judge: Judge) -> None:
-        self._ledger.set_unknown(JUDGE)
-        self._judgement = judged(judge, self.episode())
-        if self._judgement.status == "ok":
-            self._ledger.set_unknown(None)
-            for agent in self.possible_agents:
-                self.pay(agent, JUDGE, self._judge_weight * mean_score(self._judgement, agent))
+    def _take_judgement(self, judgement: JudgeResult) -> None:
+        self._judgement = judgement
+        if judgement.status != "ok":
+            return
+        self._ledger.set_unknown(None)
+        for agent in self.possible_agents:
+            reward = self._judge_weight * reward_of(judgement, agent)
+            if judgement.importances is None:
+                self.pay(agent, JUDGE, reward)
+            else:
+                for turn, share in enumerate(judgement.importances[agent]):
+                    self._ledger.pay(agent, JUDGE, share * reward, turn=turn)
 
     # --- what is read of it -----------------------------------------------
 
@@ -391,8 +405,12 @@ class Engine(Game):
             return f"{name} (in private): {message.text}"
         return f"{name}: {message.text}"
 
-    def _invalid_notice(self, agent: str, request: Request, text: str) -> str:
-        """Told to an agent whose reply could not be read."""
+    def _read(self, agent: str, request: Request, reply: str) -> Parsed:
+        """What a reply comes to; :func:`omar_envs.parsing.clean` has been over it."""
+        return parse_clean(request, reply, self._private_tags)
+
+    def _invalid_notice(self, request: Request, text: str, error: str) -> str:
+        """Told to an agent whose reply could not be read; ``error`` says why."""
         done = f"it counts as: {text}" if text else "you say nothing"
         return f"Your reply could not be read; {done}."
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 from pettingzoo import AECEnv
 
 from omar_envs.conversation import ConversationEnv, Observation
 from omar_envs.errors import ConfigError, PolicyError
+from omar_envs.judging import judged
 from omar_envs.parallel import ConversationParallelEnv
 from omar_envs.policy import Policy
 from omar_envs.types import Episode, View
@@ -85,6 +87,17 @@ def play_games(
     slots = [conversation(env) for env in envs[: len(seeds)]]
     if len({id(slot) for slot in slots}) < len(slots):
         raise ConfigError("one environment cannot play two games at once: make one for each slot")
+    with _waiting_for_judgement(slots):
+        return _play_all(envs, slots, seeds, policy_for, progress)
+
+
+def _play_all(
+    envs: Sequence[AnyEnv],
+    slots: Sequence[ConversationEnv],
+    seeds: Sequence[int],
+    policy_for: PolicyFor,
+    progress: Callable[[int], None] | None,
+) -> list[Episode]:
     numbers: Iterator[int] = iter(range(len(seeds)))
     live: dict[int, int] = {}
     done: dict[int, Episode] = {}
@@ -106,6 +119,7 @@ def play_games(
         for (slot, _), reply in zip(moves, replies, strict=True):
             slots[slot].step(reply)
         finished = [slot for slot in live if slots[slot].over]
+        _bring_judgements([slots[slot] for slot in finished])
         for slot in finished:
             number = live[slot]
             done[number] = _named(slots[slot].episode(), number, policy_for)
@@ -113,6 +127,28 @@ def play_games(
         if finished and progress is not None:
             progress(len(done))
     return [done[number] for number in range(len(seeds))]
+
+
+@contextmanager
+def _waiting_for_judgement(envs: Sequence[ConversationEnv]) -> Iterator[None]:
+    for env in envs:
+        env.waits_for_judgement = True
+    try:
+        yield
+    finally:
+        for env in envs:
+            env.waits_for_judgement = False
+
+
+def _bring_judgements(finished: Sequence[ConversationEnv]) -> None:
+    by_judge: dict[int, list[ConversationEnv]] = {}
+    for env in finished:
+        by_judge.setdefault(id(env.judge), []).append(env)
+    for envs in by_judge.values():
+        if (judge := envs[0].judge) is not None:
+            judgements = judged(judge, [env.episode() for env in envs])
+            for env, judgement in zip(envs, judgements, strict=True):
+                env.bring_judgement(judgement)
 
 
 def _named(episode: Episode, number: int, policy_for: PolicyFor) -> Episode:

@@ -220,6 +220,11 @@ class JudgeResult(msgspec.Struct, frozen=True):
         reasons: per agent and dimension, in the judge's words.
         model, rubric_version, date: what gave the scores, and when (ISO 8601).
         error: why there are none, "" if ``ok``.
+        rewards: per agent, what the scores are worth on the scale that the judge was
+            set to; ``None`` stands for the plain mean of the agent's scores.
+        importances: per agent, one number in [0, 1] for each of its acts in order:
+            that share of the agent's reward is paid for that act (Sotopia-RL, arXiv
+            2508.03905); ``None`` pays all at the end.
     """
 
     status: JudgeStatus
@@ -229,11 +234,17 @@ class JudgeResult(msgspec.Struct, frozen=True):
     rubric_version: str = ""
     date: str = ""
     error: str = ""
+    rewards: dict[str, float] | None = None
+    importances: dict[str, tuple[float, ...]] | None = None
 
 
 class Judge(Protocol):
     """Scores a finished conversation."""
 
-    def judge(self, episode: Episode) -> JudgeResult:
-        """Judge one episode. Failures are results, not exceptions."""
+    async def judge(self, episode: Episode) -> JudgeResult:
+        """Judge one episode. Failures are results, not exceptions.
+
+        Called from any event loop, many times at once. An ordinary method that
+        returns the result will do, too.
+        """
         ...

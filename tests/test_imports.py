@@ -22,7 +22,7 @@ ENVS = ROOT / "omar_envs"
 TRAINERS = ROOT / "trainers" / "omar_trainers"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("types", "spaces", "errors", "parsing", "intervals", "registry"),
+    ("types", "spaces", "errors", "parsing", "intervals", "registry", "background"),
     (
         "werewolf.rules",
         "werewolf.roles",
@@ -30,7 +30,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "werewolf.schedule",
         "werewolf.tally",
         "werewolf.presets",
+        "sotopia.acts",
+        "sotopia.importer",
+        "sotopia.library",
+        "sotopia.outcomes",
+        "sotopia.mechanisms",
         "sotopia.profiles",
+        "sotopia.visibility",
     ),
     ("conversation", "engine", "inbox", "ledger", "log", "judging", "checks", "stages"),
     ("werewolf", "werewolf_v0", "sotopia", "sotopia_v0", "parallel"),

@@ -386,7 +386,7 @@ class WerewolfEnv(ConversationEnv):
             return f"{name}{self._says}{message.text}"
         return f"{name}{self._whispers}{message.text}"
 
-    def _invalid_notice(self, agent: str, request: Request, text: str) -> str:
+    def _invalid_notice(self, request: Request, text: str, error: str) -> str:
         return self._prompts.invalid(text)
 
 

@@ -1,0 +1,53 @@
+"""An event loop in a thread of its own, for asynchronous work asked for from ordinary code."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
+
+
+class LoopThread:
+    """An event loop that runs in a thread of its own until it is stopped.
+
+    Work that is given to it also runs where a loop is running already, as in a notebook.
+
+    Args:
+        at_end: called there before the loop closes.
+    """
+
+    def __init__(self, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
+        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+        async def live() -> None:
+            stopped = asyncio.Event()
+            started.set_result((asyncio.get_running_loop(), stopped))
+            await stopped.wait()
+            if at_end is not None:
+                await at_end()
+
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(live()), name="omar-envs", daemon=True
+        )
+        self._thread.start()
+        self._loop, self._stopped = started.result()
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Run ``work`` there and wait for it; an interrupt cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """End the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        # The garbage collector may run this on the thread itself.
+        if threading.current_thread() is not self._thread:
+            self._thread.join()

@@ -1,0 +1,1 @@
+"""SOTOPIA-style social scenarios: profiles, visibility, outcomes, and the environment."""
