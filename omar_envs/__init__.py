@@ -31,7 +31,7 @@ _EXPORTS = {
     "SinglePolicyWrapper": "omar_envs.wrappers",
     "View": "omar_envs.types",
 }
-_MODULES = ("errors", "rollout", "transcript", "werewolf_v0")
+_MODULES = ("errors", "judge", "rollout", "sotopia_v0", "transcript", "werewolf_v0")
 
 __all__ = ["__version__", *sorted(_EXPORTS), *_MODULES]
 

@@ -1,4 +1,4 @@
-"""The command ``omar-envs``: play, roll out, compare, measure, replay, train.
+"""The command ``omar-envs``: play, roll out, compare, measure, replay, import, train.
 
 What its user got wrong is one line on standard error and exit code 2, never a
 traceback. Only the commands that need a model import the trainer, when they run.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from omar_envs import __version__
+from omar_envs import __version__, cli_sotopia
 from omar_envs.arena import compare, total_games
 from omar_envs.by_name import Game, game_for, parse_settings, policy_by_name, training_libraries
 from omar_envs.errors import ConfigError, OmarError
@@ -28,6 +28,9 @@ from omar_envs.werewolf.rules import team_of
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction["_Parser"]
+
+_Command = Callable[[argparse.Namespace], int | None]
+"""Runs a command; its exit code, where that is not 0."""
 
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
@@ -81,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``omar-envs``; the process's own by default.
 
     Returns:
-        exit code: 0, 2 if the user must change something, 130 if interrupted.
+        exit code: 0, 2 if the user must change something, 130 if interrupted; another one
+        where a command's help says so.
     """
     parser = _parser()
     args, rest = parser.parse_known_args(argv)
@@ -89,9 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.arguments = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    command: Callable[[argparse.Namespace], None] = args.command
+    command: _Command = args.command
     try:
-        command(args)
+        code = command(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(file=sys.stderr)  # the shell's prompt should not follow ^C
@@ -104,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OmarError as error:
         print(f"omar-envs: {printable(_one_line(str(error)))}", file=sys.stderr)
         return EXIT_MISUSE
-    return 0
+    return code or 0
 
 
 def _one_line(text: str) -> str:
@@ -181,6 +185,13 @@ def _replay(args: argparse.Namespace) -> None:
     show(f"{len(episodes)} episodes in {out}: open it in a browser")
 
 
+def _sotopia_import(args: argparse.Namespace) -> int:
+    for out in (args.out, args.episodes):
+        if out is not None:
+            _new_file(out, args.overwrite)
+    return cli_sotopia.run(args)
+
+
 def _train(args: argparse.Namespace) -> None:
     with training_libraries():
         from omar_trainers import train
@@ -218,6 +229,7 @@ def _parser() -> _Parser:
     _add_replay(commands)
     _add_eval(commands)
     _add_measure(commands)
+    _add_sotopia(commands)
     _add_train(commands)
     return parser
 
@@ -308,6 +320,21 @@ def _add_measure(commands: _Commands) -> None:
     )
 
 
+def _add_sotopia(commands: _Commands) -> None:
+    about = "Social scenarios as SOTOPIA publishes them: import."
+    sotopia = commands.add_parser("sotopia", help=about, description=about, allow_abbrev=False)
+    importing = _command(
+        sotopia.add_subparsers(metavar="COMMAND", required=True),
+        "import",
+        _sotopia_import,
+        cli_sotopia.SUMMARY,
+        cli_sotopia.EXAMPLE,
+        cli_sotopia.NOTES,
+    )
+    cli_sotopia.add_options(importing)
+    _add_overwrite(importing)
+
+
 def _add_train(commands: _Commands) -> None:
     train = _command(
         commands,
@@ -324,7 +351,7 @@ def _add_train(commands: _Commands) -> None:
 def _command(
     commands: _Commands,
     name: str,
-    command: Callable[[argparse.Namespace], None],
+    command: _Command,
     summary: str,
     example: str,
     notes: str,

@@ -44,9 +44,8 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
 
     # As in Engine.
     __slots__ = (
-        *("_action_space", "_cumulative_rewards", "_infos", "_infos_complete"),
-        *("_observation_space", "_printed", "agent_selection", "agents", "render_mode"),
-        *("rewards", "terminations", "truncations"),
+        *("_action_space", "_cumulative_rewards", "_infos", "_observation_space", "_printed"),
+        *("agent_selection", "agents", "render_mode", "rewards", "terminations", "truncations"),
     )
 
     def __init__(
@@ -78,7 +77,6 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         self._action_space: TextSpace | None = None
         self._observation_space: DictSpace | None = None
         self._infos: dict[str, dict[str, Any]] = {}
-        self._infos_complete = False
         self._printed = 0
 
     # --- PettingZoo -------------------------------------------------------
@@ -176,10 +174,9 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
 
         Made when it is first read after a step, and never changed by a later one.
         """
-        if not self._infos_complete:
-            done = self._infos
+        done = self._infos
+        if len(done) < len(self.agents):
             self._infos = {a: done[a] if a in done else self._info(a) for a in self.agents}
-            self._infos_complete = True
         return self._infos
 
     def render(self) -> str | None:
@@ -241,10 +238,10 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             self.agent_selection = self.agents[0]
         elif self._pending:
             self.agent_selection = self._pending[0]
-        self.rewards = self._ledger.rewards
-        self._cumulative_rewards = self._ledger.rewards_since_act
+        ledger = self._ledger
+        self.rewards = ledger.rewards
+        self._cumulative_rewards = ledger.rewards_since_act
         self._infos = {}
-        self._infos_complete = False
 
     def _leave(self, action: Any) -> None:
         agent = self.agent_selection

@@ -12,14 +12,15 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, TypeVar
+from contextvars import ContextVar
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from omar_envs.background import LoopThread
 from omar_envs.errors import ConfigError, StateError
-from omar_envs.metering import CapReached, Meter
+from omar_envs.metering import CapReached, Hold, Meter
 from omar_envs.parsing import clean, single_line
 from omar_envs.types import ChatMessage
 
@@ -28,7 +29,9 @@ __all__ = ["Answer", "ChatRequest", "Endpoint", "NoAnswer", "Outcome"]
 _OPENAI_HOST = "api.openai.com"
 _LONGEST_QUOTE = 300
 
-_Result = TypeVar("_Result")
+_hold: ContextVar[Hold] = ContextVar("_hold")
+"""Of the request that the running task sends; the client's hooks know no better."""
+
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -40,10 +43,17 @@ class ChatRequest(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The first choice: its content, "" if it has none; whether the token limit cut it."""
+    """The first choice.
+
+    Attributes:
+        text: its content, "" if it has none.
+        cut: whether the token limit cut it.
+        refusal: why the model, or a filter before it, would not answer; "" if it did.
+    """
 
     text: str
     cut: bool
+    refusal: str = ""
 
 
 class NoAnswer(NamedTuple):
@@ -54,11 +64,15 @@ class NoAnswer(NamedTuple):
         advice: what to do about it, a sentence.
         fatal: no other request can fare better: the key, the model, the address or
             the money is at fault.
+        refused: a filter on the content would not let the request through.
+        status: of HTTP, 0 if that is not what went wrong.
     """
 
     what: str
     advice: str
     fatal: bool = False
+    refused: bool = False
+    status: int = 0
 
 
 Outcome = Answer | NoAnswer
@@ -112,7 +126,13 @@ class Endpoint:
         _check_address(url, key)
         self._openai = _library()
         self._client = self._openai.AsyncOpenAI(
-            api_key=key or "none", base_url=url, timeout=timeout, max_retries=max_retries
+            api_key=key or "none",
+            base_url=url,
+            timeout=timeout,
+            max_retries=max_retries,
+            http_client=self._openai.DefaultAsyncHttpxClient(
+                event_hooks={"request": [_sending], "response": [_answered]}
+            ),
         )
         self.model = model
         self.url = str(self._client.base_url).rstrip("/")
@@ -123,6 +143,7 @@ class Endpoint:
         self._slots = asyncio.Semaphore(concurrency)
         self.meter = meter or Meter()
         self._loop = LoopThread(self._client.close)
+        self._running_loop = self._loop.run(_this_loop())
         # Runs at the interpreter's exit too: nobody need close an endpoint.
         self._end = weakref.finalize(self, self._loop.stop)
 
@@ -147,13 +168,30 @@ class Endpoint:
         Raises:
             StateError: the endpoint is closed.
         """
-        if not self._end.alive:
-            raise StateError(f"the connection to {self.url} is closed: make a new one")
+        self._check_open()
         return self._loop.run(self._ask_all(requests, goes_on))
+
+    async def answer(self, request: ChatRequest) -> Outcome:
+        """Send one request, from any event loop; to cancel the wait gives it up.
+
+        Raises:
+            StateError: the endpoint is closed.
+        """
+        self._check_open()
+        sent = asyncio.run_coroutine_threadsafe(self._ask_in_turn(request), self._running_loop)
+        return await asyncio.wrap_future(sent)
 
     def close(self) -> None:
         """Close the connections and end the thread. Doing it again does nothing."""
         self._end()
+
+    def _check_open(self) -> None:
+        if not self._end.alive:
+            raise StateError(f"the connection to {self.url} is closed: make a new one")
+
+    async def _ask_in_turn(self, request: ChatRequest) -> Outcome:
+        async with self._slots:
+            return await self._ask(request)
 
     async def _ask_all(
         self, requests: Sequence[ChatRequest], goes_on: Callable[[Outcome], bool]
@@ -175,18 +213,21 @@ class Endpoint:
 
     async def _ask(self, request: ChatRequest) -> Outcome:
         try:
-            async with self.meter.held(request.messages):
-                return await self._send(request)
+            async with self.meter.held(request.messages, request.fields) as hold:
+                _hold.set(hold)
+                return await self._send(request, hold)
         except CapReached as reached:
             return NoAnswer(str(reached), "Raise max_cost, or leave it out.", fatal=True)
 
-    async def _send(self, request: ChatRequest) -> Outcome:
+    async def _send(self, request: ChatRequest, hold: Hold) -> Outcome:
         try:
             raw = await self._client.chat.completions.with_raw_response.create(
                 model=self.model, messages=request.messages, extra_body=dict(request.fields)
             )
         except self._openai.OpenAIError as error:
             self.meter.count_failure()
+            if isinstance(error.__cause__, CapReached):
+                raise error.__cause__ from None
             return self._diagnosis(error)
         try:
             completion = _read(raw.content)
@@ -197,9 +238,20 @@ class Endpoint:
                 "Is base_url right? Mostly it ends in /v1.",
             )
         first = completion.choices[0]
-        answer = Answer(first.message.content or "", cut=first.finish_reason == "length")
-        self.meter.count(_tokens(completion), cut=answer.cut)
+        answer = Answer(
+            first.message.content or "", first.finish_reason == "length", self._refusal(first)
+        )
+        tokens = _tokens(completion)
+        self.meter.count(tokens, cut=answer.cut)
+        if tokens is not None:
+            hold.known()
         return answer
+
+    def _refusal(self, choice: _Choice) -> str:
+        if choice.finish_reason == "content_filter":
+            return "the endpoint's content filter stopped the answer"
+        refusal = choice.message.refusal
+        return self._quote(refusal) if isinstance(refusal, str) and refusal else ""
 
     def _diagnosis(self, error: Any) -> NoAnswer:
         retried = f"max_retries={self._max_retries}"
@@ -215,6 +267,10 @@ class Endpoint:
             )
         if not isinstance(error, self._openai.APIStatusError):
             return NoAnswer(self._quote(error), "The client library refused the request.")
+        return self._diagnosis_of_status(error)._replace(status=error.status_code)
+
+    def _diagnosis_of_status(self, error: Any) -> NoAnswer:
+        retried = f"max_retries={self._max_retries}"
         status: int = error.status_code
         what = f"HTTP {status}: {self._quote(error.response.text or 'nothing said')}"
         if status in (401, 403):
@@ -227,6 +283,8 @@ class Endpoint:
                 "Is this model served there, and base_url right? Mostly it ends in /v1.",
                 fatal=True,
             )
+        if error.code == "content_filter":
+            return NoAnswer(what, "The endpoint filters what it is sent.", refused=True)
         if status == 429:
             return NoAnswer(f"{what}, {retried}", "Lower concurrency, or raise max_retries.")
         if status >= 500:
@@ -246,6 +304,7 @@ class Endpoint:
 
 class _Said(msgspec.Struct):
     content: str | None = None
+    refusal: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -261,6 +320,20 @@ class _Completion(msgspec.Struct):
 class _Tokens(msgspec.Struct):
     prompt_tokens: _Count
     completion_tokens: _Count
+
+
+async def _sending(request: Any) -> None:
+    _hold.get().sending()
+
+
+async def _answered(response: Any) -> None:
+    # Neither an error nor a redirection is billed.
+    if response.status_code >= 300:
+        _hold.get().known()
+
+
+async def _this_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
 
 
 def _read(body: bytes) -> _Completion:

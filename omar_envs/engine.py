@@ -18,12 +18,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import numpy as np
 from gymnasium.utils import seeding
 
 from omar_envs.errors import ConfigError, StateError
-from omar_envs.inbox import Inbox
+from omar_envs.inbox import Act, Inbox
 from omar_envs.judging import JUDGE, judged, reward_of
 from omar_envs.ledger import Ledger
 from omar_envs.log import Log
@@ -44,16 +43,6 @@ from omar_envs.types import (
     StageRecord,
     Turn,
 )
-
-
-class _Act(msgspec.Struct, frozen=True, gc=False):
-    turn: int
-    agent: str
-    request: Request
-    reply: str
-    text: str
-    valid: bool
-    error: str
 
 
 class Engine(Game):
@@ -249,7 +238,7 @@ class Engine(Game):
         self._log = Log()
         self._inboxes = {}
         self._stages: list[StageRecord] = []
-        self._acts: list[_Act] = []
+        self._acts: list[Act] = []
         self._turn = 0
         self._pending = []
         self._held: dict[str, str] = {}
@@ -274,8 +263,9 @@ class Engine(Game):
         parsed = self._read(agent, request, reply)
         valid = parsed.valid
         text = parsed.text if valid else single_line(self._neutral(agent, request))
-        inbox.answer(reply, valid)
-        self._acts.append(_Act(self._turn, agent, request, reply, text, valid, parsed.error))
+        act = Act(self._turn, agent, request, reply, text, valid, parsed.error)
+        inbox.answer(act)
+        self._acts.append(act)
         pending = self._pending
         pending.remove(agent)
         if not valid:

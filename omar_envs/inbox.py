@@ -1,18 +1,32 @@
-"""What one agent has been shown, as messages, as text and as a growing chat."""
+"""What one agent has been shown and has done, as messages, as text and as a growing chat."""
 
 from __future__ import annotations
+
+import msgspec
 
 from omar_envs.log import Log
 from omar_envs.types import ChatMessage, Message, Request
 
 
+class Act(msgspec.Struct, frozen=True, gc=False):
+    """One act as it was made: a :class:`~omar_envs.types.Turn` but for what it was paid."""
+
+    turn: int
+    agent: str
+    request: Request
+    reply: str
+    text: str
+    valid: bool
+    error: str
+
+
 class Inbox:
     """One agent's reading of the log, brought up to date whenever it is asked for.
 
-    A message costs a reader one reference; the observation is the text as it was
-    last read, the lines that have come since, and the question. The chat only ever
-    grows at the end: what arrives between two requests becomes one user message
-    when the next request opens, or when the game ends.
+    A message costs a reader two references, to it and to its line; the observation
+    is the text as it was last read, the lines that have come since, and the question.
+    The chat only ever grows at the end: what arrives between two requests becomes one
+    user message when the next request opens, or when the game ends.
 
     Args:
         agent: whose it is.
@@ -26,14 +40,16 @@ class Inbox:
     """
 
     __slots__ = (
+        "_acts",
         "_agent",
-        "_asked",
+        "_asked_at",
         "_chat",
         "_cursor",
+        "_lines",
         "_log",
         "_messages",
-        "_pieces",
-        "_replies",
+        "_system_prompt",
+        "_text",
         "invalid_acts",
         "num_seen_at_last_act",
         "request",
@@ -44,37 +60,43 @@ class Inbox:
         self._log = log
         self._cursor = 0
         self._messages: tuple[Message, ...] = ()
-        self._pieces: list[str] = [system_prompt, ""]
+        self._lines: list[str] = []
+        self._text = f"{system_prompt}\n"
+        self._system_prompt = system_prompt
+        # Without the system prompt.
+        self._chat: list[ChatMessage] = []
+        # How many messages each user message of the chat, and those before it, are made of.
+        self._asked_at: list[int] = []
+        self._acts: list[Act] = []
         self.num_seen_at_last_act = 0
-        self._chat: list[ChatMessage] = [{"role": "system", "content": system_prompt}]
-        # Of each user message: where in the log its lines end, and the question after them.
-        self._asked: list[tuple[int, str | None]] = []
-        self._replies: list[str] = []
         self.request: Request | None = None
         self.invalid_acts = 0
 
     def open(self, request: Request) -> None:
         """Ask: what is unread and the instruction become one user message."""
+        self._catch_up()
+        self._asked_at.append(len(self._messages))
         self.request = request
-        self._asked.append((len(self._log.messages), request.instruction))
 
-    def answer(self, reply: str, valid: bool) -> None:
-        """Take the agent's reply, as generated."""
+    def answer(self, act: Act) -> None:
+        """Take the agent's act, with its reply as generated."""
         if self._cursor != len(self._log.messages):
             self._catch_up()
         self.num_seen_at_last_act = len(self._messages)
-        self._replies.append(reply)
+        self._acts.append(act)
         self.request = None
-        self.invalid_acts += not valid
+        if not act.valid:
+            self.invalid_acts += 1
 
     def finish(self) -> None:
         """The game is over: what is unread becomes the last user message."""
-        self._asked.append((len(self._log.messages), None))
+        self._catch_up()
+        self._asked_at.append(len(self._messages))
 
     @property
     def num_acts(self) -> int:
         """How many times the agent has acted."""
-        return len(self._replies)
+        return len(self._acts)
 
     def messages(self) -> tuple[Message, ...]:
         """Every visible message, oldest first."""
@@ -86,40 +108,42 @@ class Inbox:
         """The observation: rules, transcript, and the request if there is one."""
         if self._cursor != len(self._log.messages):
             self._catch_up()
-        text = "\n".join(self._pieces)
-        self._pieces = [text]
-        return text if self.request is None else f"{text}\n\n{self.request.instruction}"
+        request = self.request
+        return self._text if request is None else f"{self._text}\n\n{request.instruction}"
 
     @property
     def chat(self) -> tuple[ChatMessage, ...]:
         """System prompt, then user and assistant messages in turn."""
         while (message := self._next_in_chat()) is not None:
             self._chat.append(message)
-        return tuple(self._chat)
+        return ({"role": "system", "content": self._system_prompt}, *self._chat)
 
     def _catch_up(self) -> None:
         messages, lines = self._log.seen_by(self._agent, self._cursor)
         self._cursor = len(self._log.messages)
-        self._messages = (*self._messages, *messages)
-        self._pieces += lines
+        self._messages += tuple(messages)
+        self._lines += lines
+        self._text = "\n".join((self._text, *lines))
 
     def _next_in_chat(self) -> ChatMessage | None:
-        number, answered = divmod(len(self._chat) - 1, 2)
+        number, answered = divmod(len(self._chat), 2)
         if answered:
-            if number == len(self._replies):
+            if number == len(self._acts):
                 return None
-            return {"role": "assistant", "content": self._replies[number]}
-        if number == len(self._asked):
+            return {"role": "assistant", "content": self._acts[number].reply}
+        if number == len(self._asked_at):
             return None
-        start = self._asked[number - 1][0] if number else 0
-        stop, instruction = self._asked[number]
-        messages, lines = self._log.seen_by(self._agent, start, stop)
+        start = self._asked_at[number - 1] if number else 0
+        stop = self._asked_at[number]
         content = [
             line
-            for message, line in zip(messages, lines, strict=True)
+            for message, line in zip(
+                self._messages[start:stop], self._lines[start:stop], strict=True
+            )
             # Its own words stand in the chat as its reply.
             if message.kind != "speech" or message.sender != self._agent
         ]
-        if instruction is not None:
-            content.append(instruction)
+        request = self._acts[number].request if number < len(self._acts) else self.request
+        if request is not None:
+            content.append(request.instruction)
         return {"role": "user", "content": "\n".join(content)} if content else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 Components = dict[str, float | None]
 """Amount by component; ``None`` for one that could not be determined."""
@@ -12,12 +12,19 @@ Components = dict[str, float | None]
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-class Ledger:
-    """Keeps each payment in the four sums that readers ask for.
+class _Payment(NamedTuple):
+    agent: str
+    turn: int
+    component: str
+    amount: float
 
-    Only what was paid is kept: where nothing was, readers get zeros. The two
-    dictionaries of rewards are replaced by the first payment of a step: whoever
-    read them after an earlier step keeps what stood there.
+
+class Ledger:
+    """Keeps every payment, and the two sums of them that are read at every step.
+
+    Where nothing was paid, readers get zeros. The two dictionaries of rewards are
+    replaced by the first payment of a step: whoever read them after an earlier step
+    keeps what stood there.
 
     Args:
         agents: agent ids.
@@ -34,8 +41,7 @@ class Ledger:
         self._zeros = dict.fromkeys(agents, 0.0)
         self._step: dict[str, dict[str, float]] = {}
         self._since_act: dict[str, dict[str, float]] = {}
-        self._total: dict[str, dict[str, float]] = {}
-        self._turns: dict[tuple[str, int], dict[str, float]] = {}
+        self._payments: list[_Payment] = []
         self._unknown: str | None = None
         self.rewards = self._zeros.copy()
         self.rewards_since_act = self._zeros.copy()
@@ -54,12 +60,9 @@ class Ledger:
         if not self._step:
             self.rewards = self._zeros.copy()
             self.rewards_since_act = self.rewards_since_act.copy()
-        step = self._add(self._step, agent, component, amount)
-        since_act = self._add(self._since_act, agent, component, amount)
-        self._add(self._total, agent, component, amount)
-        self._add(self._turns, (agent, turn), component, amount)
-        self.rewards[agent] = sum(step.values())
-        self.rewards_since_act[agent] = sum(since_act.values())
+        self._payments.append(_Payment(agent, turn, component, amount))
+        self.rewards[agent] = self._add(self._step, agent, component, amount)
+        self.rewards_since_act[agent] = self._add(self._since_act, agent, component, amount)
 
     def set_unknown(self, component: str | None) -> None:
         """Show a component as ``None``, in the totals and in each agent's latest turn."""
@@ -77,27 +80,34 @@ class Ledger:
 
     def per_turn(self, actors: Sequence[str]) -> list[Components]:
         """Components of each act, for the acts in the order in which they were made."""
+        paid: dict[tuple[str, int], dict[str, float]] = {}
+        for agent, turn, component, amount in self._payments:
+            self._add(paid, (agent, turn), component, amount)
         count = Counter(actors)
         made = dict.fromkeys(count, 0)
         turns = []
         for agent in actors:
             last = made[agent] == count[agent] - 1
-            turns.append(self._shown(self._turns, (agent, made[agent]), latest=last))
+            turns.append(self._shown(paid, (agent, made[agent]), latest=last))
             made[agent] += 1
         return turns
 
     def totals(self) -> dict[str, Components]:
         """Everything paid so far."""
-        return {agent: self._shown(self._total, agent) for agent in self._zeros}
+        paid: dict[str, dict[str, float]] = {}
+        for agent, _, component, amount in self._payments:
+            self._add(paid, agent, component, amount)
+        return {agent: self._shown(paid, agent) for agent in self._zeros}
 
     def _add(
         self, sums: dict[_Key, dict[str, float]], key: _Key, component: str, amount: float
-    ) -> dict[str, float]:
+    ) -> float:
+        """Add to one of the sums, by component; returns their sum."""
         parts = sums.get(key)
         if parts is None:
             parts = sums[key] = self._nothing.copy()
         parts[component] += amount
-        return parts
+        return sum(parts.values())
 
     def _shown(
         self, sums: dict[_Key, dict[str, float]], key: _Key, *, latest: bool = True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 from omar_envs.types import Message
 
 
@@ -15,36 +13,31 @@ class Log:
         lines: the transcript line of each.
     """
 
-    __slots__ = ("_private", "_readers", "lines", "messages")
+    __slots__ = ("_private", "lines", "messages")
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.lines: list[str] = []
         # Where those stand that not everybody may read, and who may.
-        self._private: list[int] = []
-        self._readers: list[tuple[str, ...]] = []
+        self._private: list[tuple[int, tuple[str, ...]]] = []
 
     def add(self, message: Message, line: str) -> None:
         """Add a message, rendered as ``line``."""
         if message.audience is not None:
-            self._private.append(len(self.messages))
-            self._readers.append(message.audience)
+            self._private.append((len(self.messages), message.audience))
         self.messages.append(message)
         self.lines.append(line)
 
-    def seen_by(
-        self, agent: str, start: int, stop: int | None = None
-    ) -> tuple[list[Message], list[str]]:
-        """The messages from ``start`` to before ``stop`` that ``agent`` may read, and their lines.
+    def seen_by(self, agent: str, start: int) -> tuple[list[Message], list[str]]:
+        """The messages from ``start`` that ``agent`` may read, and their lines.
 
         Whatever an agent is shown of the log comes from here.
         """
-        messages, lines = self.messages[start:stop], self.lines[start:stop]
-        private = self._private
-        if private and private[-1] >= start:
-            # From the end, so that what is taken out moves nothing that is still to be looked at.
-            for number in range(len(private) - 1, bisect_left(private, start) - 1, -1):
-                place = private[number] - start
-                if agent not in self._readers[number] and place < len(messages):
-                    del messages[place], lines[place]
+        messages, lines = self.messages[start:], self.lines[start:]
+        # From the end, so that what is taken out moves nothing that is still to be looked at.
+        for place, readers in reversed(self._private):
+            if place < start:
+                break
+            if agent not in readers:
+                del messages[place - start], lines[place - start]
         return messages, lines

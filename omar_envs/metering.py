@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -38,7 +39,8 @@ class Usage(msgspec.Struct, frozen=True):
         prompt_tokens, completion_tokens: as the endpoint reported them.
         unmetered: replies for which it reported none.
         cost: of the reported tokens; ``None`` if no prices were given. An attempt
-            that was given up, after a timeout say, may be billed and is not in it.
+            that was given up, after a timeout say, may be billed and is not in it; a cap
+            takes it for the most that it can have cost.
     """
 
     requests: int = 0
@@ -52,6 +54,41 @@ class Usage(msgspec.Struct, frozen=True):
 
 class CapReached(OmarError):
     """The next request might cost more than what is left, or nobody can tell."""
+
+
+class Hold:
+    """What one request may cost, held back while it lasts.
+
+    The client may send it several times. An attempt that was sent, and then neither
+    answered nor refused, may be billed: it counts towards the cap with the most that it
+    can have cost.
+    """
+
+    def __init__(self, meter: Meter, bound: float) -> None:
+        self._meter = meter
+        self._bound = bound
+        self._unknown = False
+
+    def sending(self) -> None:
+        """An attempt is about to be sent.
+
+        Raises:
+            CapReached: the attempts before it may have used up what was left.
+        """
+        if self._unknown:
+            self.end()
+            self._meter._check_retry(self._bound)
+        self._unknown = True
+
+    def known(self) -> None:
+        """The attempt cost nothing, or what it cost is counted."""
+        self._unknown = False
+
+    def end(self) -> None:
+        """No more is coming of the attempt."""
+        if self._unknown:
+            self._meter._lose(self._bound)
+        self._unknown = False
 
 
 class Meter:
@@ -90,6 +127,7 @@ class Meter:
         self._max_cost = max_cost
         self._max_tokens = max_tokens or 0
         self._held: list[float] = []
+        self._lost = 0.0
         self._released = asyncio.Condition()
         self._usage = Usage(cost=None if prices is None else 0.0)
 
@@ -127,40 +165,62 @@ class Meter:
         )
 
     @asynccontextmanager
-    async def held(self, messages: Sequence[ChatMessage]) -> AsyncIterator[None]:
+    async def held(
+        self, messages: Sequence[ChatMessage], fields: Mapping[str, Any]
+    ) -> AsyncIterator[Hold]:
         """Around a request: wait until what it may cost is free, and hold it back.
+
+        Args:
+            messages: what is sent.
+            fields: what is sent beside it; a schema among them may cost tokens, too.
 
         Raises:
             CapReached: it is not free, with no other request in flight either; or the
                 endpoint does not report its tokens.
         """
         if self._max_cost is None:
-            yield
+            yield Hold(self, 0.0)
             return
-        bound = self._bound(messages)
+        bound = self._bound(messages, fields)
         async with self._released:
             await self._released.wait_for(lambda: self._fits(bound) or not self._held)
             if self._usage.unmetered:
                 raise CapReached("max_cost cannot be kept: the endpoint reports no tokens")
             if not self._fits(bound):
-                raise CapReached(
-                    f"max_cost={self._max_cost:g} might be passed: {self._usage.cost:.6g} is "
-                    f"spent, and the next request can cost {bound:.6g}"
-                )
+                raise self._reached(bound)
             self._held.append(bound)
+        hold = Hold(self, bound)
         try:
-            yield
+            yield hold
         finally:
+            hold.end()
             async with self._released:
                 self._held.remove(bound)
                 self._released.notify_all()
 
     def _fits(self, bound: float) -> bool:
         assert self._max_cost is not None
-        return (self._usage.cost or 0.0) + sum(self._held) + bound <= self._max_cost
+        spent = (self._usage.cost or 0.0) + self._lost
+        return spent + sum(self._held) + bound <= self._max_cost
 
-    def _bound(self, messages: Sequence[ChatMessage]) -> float:
+    def _check_retry(self, bound: float) -> None:
+        # What the next attempt may cost is held back already.
+        if self._max_cost is not None and not self._fits(0.0):
+            raise self._reached(bound)
+
+    def _lose(self, bound: float) -> None:
+        self._lost += bound
+
+    def _reached(self, bound: float) -> CapReached:
+        lost = f", up to {self._lost:.6g} lost in attempts given up" if self._lost else ""
+        return CapReached(
+            f"max_cost={self._max_cost:g} might be passed: {self._usage.cost:.6g} is "
+            f"spent{lost}, and the next request can cost {bound:.6g}"
+        )
+
+    def _bound(self, messages: Sequence[ChatMessage], fields: Mapping[str, Any]) -> float:
         in_bytes = sum(len(message["content"].encode("utf-8", "replace")) for message in messages)
+        in_bytes += len(json.dumps(fields))
         template = _TEMPLATE_TOKENS_PER_REQUEST + _TEMPLATE_TOKENS_PER_MESSAGE * len(messages)
         return self._cost(in_bytes + template, self._max_tokens)
 

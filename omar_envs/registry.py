@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-_ENVIRONMENTS = ("werewolf",)
+_ENVIRONMENTS = ("werewolf", "sotopia")
 
 
 def register_environments() -> None:

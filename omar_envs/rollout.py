@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from omar_envs import werewolf_v0
+from omar_envs import sotopia_v0, werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError, EpisodeError
 from omar_envs.judging import JUDGE
@@ -19,7 +19,10 @@ from omar_envs.types import Episode
 
 __all__ = ["game_seed", "make", "play", "play_games", "replay", "run"]
 
-ENVS: dict[str, Callable[..., ConversationEnv]] = {"werewolf_v0": werewolf_v0.raw_env}
+ENVS: dict[str, Callable[..., ConversationEnv]] = {
+    "werewolf_v0": werewolf_v0.raw_env,
+    "sotopia_v0": sotopia_v0.raw_env,
+}
 """Environment name, as in ``Episode.env``, to constructor."""
 
 

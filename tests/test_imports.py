@@ -32,6 +32,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "werewolf.presets",
         "sotopia.acts",
         "sotopia.importer",
+        "sotopia.published_deals",
+        "sotopia.published_episodes",
+        "sotopia.published_profiles",
+        "sotopia.published_rows",
         "sotopia.library",
         "sotopia.outcomes",
         "sotopia.mechanisms",
@@ -43,7 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wrappers", "policy", "chat_policy", "endpoint", "metering", "judge", "playing"),
     ("rollout",),
     ("transcript", "arena", "replay"),
-    ("cli", "by_name", "terminal", "integrations", ""),
+    ("cli", "cli_judge", "cli_sotopia", "by_name", "terminal", "integrations", ""),
 )
 """Bottom first. A name stands for the module and all below it that have no entry
 of their own; the empty name is the package's ``__init__``."""
@@ -81,7 +85,9 @@ PUBLIC = [
     "View",
     "__version__",
     "errors",
+    "judge",
     "rollout",
+    "sotopia_v0",
     "transcript",
     "werewolf_v0",
 ]

@@ -4,6 +4,9 @@ An :class:`Outcome` is data of a scenario: private values, reservation prices,
 calendars. :meth:`Outcome.open` begins a :class:`Settlement`, the live state of one
 game. Participants act on it by ``propose``, ``accept`` and ``answer``. Nothing here
 knows of gymnasium or of language models, and nothing raises on what a player writes.
+
+The mechanisms themselves, and the union that data files are read as, are in
+:mod:`omar_envs.sotopia.mechanisms`.
 """
 
 from __future__ import annotations
@@ -22,8 +25,11 @@ class Ruling(NamedTuple):
 
     Attributes:
         legal: if so.
-        argument: the act's argument in its one canonical form, compact JSON or "".
-        reason: why it is not, and what would be; "" if legal.
+        argument: the act's argument in its one canonical form, compact JSON with
+            sorted keys, so that equal deals have equal text. Checking it again gives
+            it again.
+        reason: why it is not, and what would be; "" if legal. It quotes no more than
+            about 80 characters of what the player wrote.
     """
 
     legal: bool
@@ -65,12 +71,12 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Settlement(ABC):
-    """The live state of one game. Reading it changes nothing; only :meth:`apply` does."""
+    """The live state of one game. Reading it changes nothing; only acts and leaving do."""
 
     @property
     @abstractmethod
     def closed(self) -> bool:
-        """Whether all is settled: the conversation ends."""
+        """Whether all is settled, or nothing can be any more: the conversation ends."""
 
     @abstractmethod
     def check(self, seat: int, act: str, argument: object) -> Ruling:
@@ -80,7 +86,7 @@ class Settlement(ABC):
             seat: who acts, from 0.
             act: one of :data:`CLOSING_ACTS`.
             argument: as the player gave it, any JSON value; a string may itself hold
-                JSON.
+                JSON. ``None`` and "" are no argument.
         """
 
     @abstractmethod
@@ -96,8 +102,14 @@ class Settlement(ABC):
         """What it has come to, at any time."""
 
 
-class Outcome(msgspec.Struct, frozen=True, tag_field="mechanism"):
-    """Base of the mechanisms. Plain data; goes to JSON and back without loss."""
+class Outcome(msgspec.Struct, frozen=True, tag_field="mechanism", forbid_unknown_fields=True):
+    """Base of the mechanisms. Plain data; goes to JSON and back without loss.
+
+    Impossible data raise :class:`~omar_envs.errors.ConfigError` (a ``ValueError``) that
+    names the field; read from JSON, impossible data and unknown fields raise
+    :class:`msgspec.ValidationError`. ``names`` are the display names of the seats, in order and all
+    different; a wrong number of them, or two equal ones, raise it in :meth:`open`.
+    """
 
     @property
     def acts(self) -> tuple[str, ...]:
@@ -124,7 +136,3 @@ class Outcome(msgspec.Struct, frozen=True, tag_field="mechanism"):
     def open(self, names: tuple[str, ...]) -> Settlement:
         """Begin a game."""
         raise NotImplementedError
-
-
-AnyOutcome = Outcome
-"""Every mechanism; the union that data files are read as."""

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import msgspec
 
-from omar_envs.sotopia.outcomes import AnyOutcome
+from omar_envs.sotopia.mechanisms import AnyOutcome
 
 MIN_PARTICIPANTS = 2
 MAX_PARTICIPANTS = 8

@@ -32,7 +32,9 @@ class Send(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """Cut the connection without a word."""
+    """Cut the connection without a word, or after some bytes of a longer body."""
+
+    after: bytes = b""
 
 
 class Hang(NamedTuple):
@@ -135,6 +137,9 @@ class ChatServer:
                         chat._closing.wait()
                         self.close_connection = True
                     case Reset():
+                        if act.after:
+                            self._send(Send(act.after, missing=1))
+                            self.wfile.flush()
                         at_once = struct.pack("ii", 1, 0)
                         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
                         self.close_connection = True

@@ -143,6 +143,16 @@ def test_truncation_bootstraps_and_termination_does_not(way: str) -> None:
     assert result.truncated_rows == (2 if way == "row" else 0)
 
 
+def test_a_limit_after_which_all_is_paid_does_not_bootstrap() -> None:
+    games = played({"seats": 2, "truncated": True})
+    games.episodes[0].outcome["final_rewards"] = True
+    rows = SelfPlayRound(games, seats=2, filler=0).rows
+    assert [row.bootstrap for row in rows] == [False, False]
+    games.rows[(0, "agent_1")].truncated = True
+    rows = SelfPlayRound(games, seats=2, filler=0).rows
+    assert [row.bootstrap for row in rows] == [False, True]
+
+
 def test_a_row_closed_early_keeps_the_rewards_of_its_own_turns() -> None:
     games = played({"seats": 2})
     row = games.rows[(0, "agent_0")]

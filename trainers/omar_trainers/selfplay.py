@@ -349,8 +349,13 @@ def _seat_row(row: TokenRow, episode: Episode, agent: str, role: str) -> SeatRow
         turn_rewards=[sum(act.reward_components.values()) for act in acts[:turns]],
         episode_return=episode.total_reward(agent),
         role=role,
-        bootstrap=row.truncated or episode.truncated,
+        bootstrap=row.truncated or (episode.truncated and not _all_paid(episode)),
     )
+
+
+def _all_paid(episode: Episode) -> bool:
+    """Whether a game that a limit ended has paid all that it is worth: nothing lies beyond."""
+    return episode.outcome.get("final_rewards") is True
 
 
 def _padded(rows: list[list[Any]], width: int, filler: float, dtype: torch.dtype) -> Tensor:

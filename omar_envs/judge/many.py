@@ -1,0 +1,48 @@
+"""Many episodes, judged at once from ordinary code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from omar_envs.background import LoopThread
+from omar_envs.judge.results import DetailedJudge, Judgement
+from omar_envs.types import Episode
+
+Progress = Callable[[int, Judgement], None]
+"""Told an episode's number, from 0, and its judgement."""
+
+
+def judge_all(
+    judge: DetailedJudge,
+    episodes: Sequence[Episode],
+    progress: Progress | None = None,
+    at_once: int = 64,
+) -> list[Judgement]:
+    """Judge episodes and wait; works inside a running event loop, too.
+
+    Args:
+        judge: one judge, or a panel.
+        episodes: the judgements stand in their order.
+        progress: called as they come, from another thread, one call at a time. What it
+            raises ends the run.
+        at_once: episodes in hand at a time.
+    """
+
+    async def all_of_them() -> list[Judgement]:
+        slots = asyncio.Semaphore(at_once)
+
+        async def one(number: int, episode: Episode) -> Judgement:
+            async with slots:
+                done = await judge.judgement(episode)
+                if progress is not None:
+                    progress(number, done)
+                return done
+
+        return await asyncio.gather(*(one(n, episode) for n, episode in enumerate(episodes)))
+
+    thread = LoopThread()
+    try:
+        return thread.run(all_of_them())
+    finally:
+        thread.stop()

@@ -1,0 +1,241 @@
+"""What a reply does in a social scenario. Nothing here raises, whatever a player writes.
+
+An act is ``{"action_type": …, "argument": …, "to": …}``, SOTOPIA's own form with an
+optional list of readers. A reply that is not such an object is speech, as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from omar_envs.parsing import clean, single_line, strip_private
+from omar_envs.sotopia.outcomes import CLOSING_ACTS
+
+NONE = "none"
+SPEAK = "speak"
+NON_VERBAL = "non-verbal communication"
+ACTION = "action"
+LEAVE = "leave"
+
+TALK_ACTS = (NONE, SPEAK, NON_VERBAL, ACTION, LEAVE)
+"""The published action types."""
+
+_NON_VERBAL = re.compile(r"non[- ]?verbal( communication)?")
+_EVERYBODY = ("all", "everyone", "everybody")
+_FENCE = re.compile(r"```[a-z]*\s*\n?(.*?)\s*```", re.IGNORECASE | re.DOTALL)
+_PLAIN_CLOSING = re.compile(
+    r"(?P<act>accept)(?:\s+(?P<whose>\"[^\"]*\"))?[.!]?"
+    r"|(?P<put>propose)\s*:?\s*(?P<what>\{.*\}|\"[^\"]*\"|[-+]?\d[\d.,]*)"
+    r"|(?P<reply>answer)\s*:?\s*(?P<text>\"[^\"]*\"|[-+]?\d[\d.,]*)[.]?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One act in its one canonical form.
+
+    Attributes:
+        action_type: one of :data:`TALK_ACTS`, or of the scenario's closing acts.
+        argument: what is said or done, a single line; for closing acts compact JSON.
+        to: sorted agent ids who alone may read it, beside the actor; empty is all.
+    """
+
+    action_type: str
+    argument: str = ""
+    to: tuple[str, ...] = ()
+
+
+IDLE = Act(NONE)
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Act).decode
+
+
+def to_text(act: Act) -> str:
+    """The act as compact JSON: what stands in ``Turn.text``."""
+    return _encode(act).decode()
+
+
+def from_text(text: str) -> Act:
+    """The act that :func:`to_text` wrote.
+
+    Raises:
+        msgspec.DecodeError: ``text`` is no act.
+    """
+    return _decode(text)
+
+
+class Drawn(NamedTuple):
+    """What a reply asks for, before the scenario has its say.
+
+    Attributes:
+        action_type: as in :class:`Act`; "" if the reply cannot be read.
+        argument: text for talk, any JSON value for closing acts.
+        to: as the player gave it, any JSON value.
+        exact: whether the reply is in the form asked for.
+        error: why it cannot be read, "" if it can.
+    """
+
+    action_type: str
+    argument: Any = ""
+    to: Any = None
+    exact: bool = True
+    error: str = ""
+
+
+def draw(reply: str, private_tags: Sequence[str], closing: Sequence[str]) -> Drawn:
+    """Read a reply.
+
+    Args:
+        reply: :func:`omar_envs.parsing.clean` has been over it.
+        private_tags: what stands inside them is nobody's to read.
+        closing: the closing acts that the scenario takes.
+    """
+    whole = reply.strip()
+    text = strip_private(whole, private_tags).strip() if "<" in reply else whole
+    if not text:
+        return _unreadable("the reply is empty")
+    body = _body(text)
+    if body[:1] == "{":
+        value = _object(body)
+        if value is not None and "action_type" in value:
+            return _from_object(value, private_tags, closing, exact=body is text)
+        if value is None and "action_type" in body:
+            return _unreadable("the reply is not whole JSON")
+    if text != whole and "action_type" in (_object(_body(whole)) or ()):
+        # What is left of a private message is not for everybody.
+        return _unreadable("a private tag stands across its JSON")
+    if closing:
+        plain = _PLAIN_CLOSING.fullmatch(text)
+        if plain is not None:
+            return _from_plain(plain, private_tags, closing)
+    return Drawn(SPEAK, text)
+
+
+class Readers(NamedTuple):
+    """Who alone may read an act, beside the actor; nobody in ``agents`` is all."""
+
+    agents: tuple[str, ...] = ()
+    error: str = ""
+
+
+def readers(to: Any, ids: dict[str, str], sender: str) -> Readers:
+    """Who may read an act, or why that is unclear.
+
+    Args:
+        to: a name, a list of names, or nothing, as a player gave it.
+        ids: agent id by name, folded, of all who are present.
+        sender: who acts.
+    """
+    names = [to] if isinstance(to, str) else to
+    if names is None:
+        return Readers()
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return Readers(error='"to" must be a name or a list of names')
+    names = [name for name in map(single_line, names) if name]
+    found: set[str] = set()
+    for name in names:
+        agent = ids.get(name.casefold())
+        if agent is not None:
+            found.add(agent)
+        elif name.casefold() in _EVERYBODY:
+            found.update(ids.values())
+        else:
+            return Readers(error=f'"to" names {_quoted(name)}, who is not here')
+    found.discard(sender)
+    if names and not found:
+        return Readers(error='"to" names nobody else')
+    everyone = set(ids.values()) - {sender}
+    return Readers() if found == everyone else Readers(tuple(sorted(found)))
+
+
+def _from_object(
+    value: dict[str, Any],
+    private_tags: Sequence[str],
+    closing: Sequence[str],
+    *,
+    exact: bool = True,
+) -> Drawn:
+    kind = value["action_type"]
+    known = (*TALK_ACTS, *closing)
+    if not isinstance(kind, str):
+        return _unreadable(f'"action_type" must be text: take one of {", ".join(known)}')
+    named = _action_type(kind)
+    if named is None or named not in known:
+        return _unreadable(f'"action_type" is {_quoted(kind)}: take one of {", ".join(known)}')
+    try:
+        argument = _tidy(value.get("argument", ""), private_tags)
+    except RecursionError:
+        return _unreadable('"argument" is nested too deep')
+    if named in CLOSING_ACTS:
+        return Drawn(named, argument, exact=exact)
+    if named in (NONE, LEAVE):
+        return Drawn(named, exact=exact)
+    if not isinstance(argument, str):
+        return _unreadable(f'"argument" of {named} must be text')
+    if not argument:
+        return _unreadable(f'"argument" of {named} is empty')
+    return Drawn(named, argument, value.get("to"), exact)
+
+
+def _from_plain(match: re.Match[str], private_tags: Sequence[str], closing: Sequence[str]) -> Drawn:
+    act = (match["act"] or match["put"] or match["reply"]).lower()
+    if act not in closing:
+        return Drawn(SPEAK, match.string)
+    given = match["whose"] or match["what"] or match["text"] or ""
+    if given[:1] == "{":
+        value = _object(given)
+        if value is None:
+            return _unreadable(f"what follows {act} is not whole JSON")
+        return _from_object({"action_type": act, "argument": value}, private_tags, closing)
+    return Drawn(act, _tidy(given.strip('"'), private_tags))
+
+
+def _action_type(text: str) -> str | None:
+    name = " ".join(re.split(r"[\s_]+", text.strip().lower()))
+    if _NON_VERBAL.fullmatch(name):
+        return NON_VERBAL
+    return name if name in TALK_ACTS or name in CLOSING_ACTS else None
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        try:
+            # Takes lone surrogates, which half a sampled character leaves in an escape.
+            value = json.loads(text, strict=False)
+        except (ValueError, RecursionError):
+            return None
+    return value if isinstance(value, dict) else None
+
+
+def _tidy(value: Any, private_tags: Sequence[str]) -> Any:
+    # An escape in JSON may hold what no plain text may.
+    if isinstance(value, str):
+        text = clean(value)
+        return single_line(strip_private(text, private_tags) if "<" in text else text)
+    if isinstance(value, dict):
+        return {_tidy(key, ()): _tidy(item, private_tags) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_tidy(item, private_tags) for item in value]
+    return value
+
+
+def _body(text: str) -> str:
+    fenced = _FENCE.fullmatch(text) if text[:1] == "`" else None
+    return fenced[1] if fenced else text
+
+
+def _quoted(value: str) -> str:
+    text = repr(single_line(value))
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _unreadable(why: str) -> Drawn:
+    return Drawn("", error=why)

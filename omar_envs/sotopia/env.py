@@ -1,0 +1,398 @@
+"""Social scenarios as a conversation: turns as stages, acts as messages with their readers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from difflib import get_close_matches
+from typing import Any
+
+from omar_envs.conversation import ConversationEnv
+from omar_envs.errors import ConfigError
+from omar_envs.parsing import Parsed, single_line
+from omar_envs.sotopia import prompts
+from omar_envs.sotopia.acts import (
+    ACTION,
+    IDLE,
+    LEAVE,
+    NON_VERBAL,
+    NONE,
+    SPEAK,
+    TALK_ACTS,
+    Act,
+    Readers,
+    draw,
+    from_text,
+    readers,
+    to_text,
+)
+from omar_envs.sotopia.outcomes import ClosingAct, Notice, Result, Settlement
+from omar_envs.sotopia.settings import (
+    Settings,
+    check_names,
+    checked_judge,
+    chosen_cast,
+    chosen_scenarios,
+    dealt_cast,
+    stored,
+)
+from omar_envs.sotopia.visibility import (
+    described,
+    described_to_itself,
+    full_text,
+    visible_text,
+)
+from omar_envs.stages import Announcement, Stage
+from omar_envs.types import MODERATOR, Audience, Judge, Message, Request, RequestKind
+
+_SETTINGS = tuple(field.name for field in fields(Settings))
+_IDLE_TEXT = to_text(IDLE)
+_MARKS = {NON_VERBAL: "[non-verbal] ", ACTION: "[action] "}
+
+
+class SotopiaEnv(ConversationEnv):
+    """The AEC environment without PettingZoo's wrappers; arguments as in ``sotopia_v0``."""
+
+    metadata: dict[str, Any] = {
+        "name": "sotopia_v0",
+        "render_modes": ["human", "ansi"],
+        "is_parallelizable": False,
+    }
+
+    def __init__(
+        self,
+        scenario: Any = None,
+        agents: Any = None,
+        num_agents: int | None = None,
+        *,
+        judge: Judge | None = None,
+        render_mode: str | None = None,
+        **settings: Any,
+    ) -> None:
+        _refuse_unknown(settings)
+        self.settings = Settings(**settings)
+        self.scenarios = chosen_scenarios(scenario, num_agents, self.settings.reward)
+        seats = self.scenarios[0].num_agents
+        self._given_cast = chosen_cast(agents, seats)
+        if self.settings.min_present > seats:
+            raise ConfigError(f"min_present={self.settings.min_present} of {seats} participants")
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ConfigError(f"render_mode must be None, 'human' or 'ansi': got {render_mode!r}")
+        super().__init__(
+            tuple(f"agent_{seat}" for seat in range(seats)),
+            components=("outcome",) if self.settings.reward == "outcome" else (),
+            invalid_penalty=self.settings.invalid_penalty,
+            judge=checked_judge(self.settings.reward, judge),
+            judge_weight=self.settings.judge_weight,
+            private_tags=self.settings.private_tags,
+            render_mode=render_mode,
+        )
+        self._seats = {agent: seat for seat, agent in enumerate(self.possible_agents)}
+
+    # --- dealing ----------------------------------------------------------
+
+    def _begin(self) -> None:
+        settings = self.settings
+        drawn = 0
+        if len(self.scenarios) > 1:
+            drawn = int(self.np_random.integers(len(self.scenarios)))
+        self.scenario = self.scenarios[drawn]
+        self.cast = self._given_cast or dealt_cast(self.scenario, self.np_random)
+        self._names = tuple(profile.name for profile in self.cast)
+        check_names(self._names)
+        self._name_of = dict(zip(self.possible_agents, self._names, strict=True))
+        self._ids = self._known_names()
+        self._present = tuple(self.possible_agents)
+        self._turns = 0
+        self._idle_turns = 0
+        self._last_to_move = -1
+        self._ended = ""
+        outcome = self.scenario.outcome
+        self._settlement: Settlement | None = outcome.open(self._names) if outcome else None
+        self._closing = outcome.acts if outcome else ()
+        self._terms = prompts.Terms(
+            settings.order,
+            settings.max_turns,
+            outcome.rules(self._names) if outcome else "",
+            self._closing,
+        )
+
+    def _known_names(self) -> dict[str, str]:
+        # A first name alone will do where it is one participant's only.
+        firsts = [single_line(profile.first_name).casefold() for profile in self.cast]
+        ids = {
+            first: agent
+            for first, agent in zip(firsts, self.possible_agents, strict=True)
+            if firsts.count(first) == 1
+        }
+        ids |= {agent: agent for agent in self.possible_agents}
+        return ids | {single_line(name).casefold(): a for a, name in self._name_of.items()}
+
+    def _introductions(self) -> tuple[Announcement, ...]:
+        return ()
+
+    def _system_prompt(self, agent: str) -> str:
+        seat, scenario = self._seats[agent], self.scenario
+        others = [other for other in range(scenario.num_agents) if other != seat]
+        outcome = scenario.outcome
+        told = prompts.Told(
+            name=self._names[seat],
+            background=described_to_itself(self.cast[seat]),
+            goal=self._goal(seat, agent),
+            private=outcome.told(seat, self._names) if outcome else "",
+            others={
+                self._names[other]: described(
+                    self.cast[other], scenario.relationship_of(seat, other)
+                )
+                for other in others
+            },
+            other_goals={
+                self._names[other]: self._goal(other, agent)
+                for other in others
+                if self.settings.omniscient
+            },
+        )
+        return prompts.system(visible_text(scenario.scenario, agent), told, self._terms)
+
+    def _goal(self, seat: int, reader: str) -> str:
+        owner = self.possible_agents[seat]
+        return visible_text(self.scenario.agent_goals[seat], reader, owner)
+
+    # --- turns ------------------------------------------------------------
+
+    def _next_stage(self) -> Stage | None:
+        self._ended = self._reason_to_end()
+        if self._ended:
+            return None
+        self._turns += 1
+        return Stage("turn", f"Turn {self._turns}", self._movers(), "simultaneous")
+
+    def _reason_to_end(self) -> str:
+        most_idle = self.settings.max_idle_turns
+        if self._settlement is not None and self._settlement.closed:
+            return "settled" if self._settlement.result().settled else "broken_off"
+        if len(self._present) < self.settings.min_present:
+            return "left"
+        if most_idle is not None and self._idle_turns > most_idle:
+            return "idle"
+        return "max_turns" if self._turns == self.settings.max_turns else ""
+
+    def _movers(self) -> tuple[str, ...]:
+        if self.settings.order == "simultaneous":
+            return self._present
+        if self.settings.order == "random":
+            return (self._present[int(self.np_random.integers(len(self._present)))],)
+        seats = [self._seats[agent] for agent in self._present]
+        self._last_to_move = next((s for s in seats if s > self._last_to_move), seats[0])
+        return (self.possible_agents[self._last_to_move],)
+
+    def _request(self, agent: str) -> Request:
+        return Request(
+            RequestKind.SPEAK,
+            prompts.ask(self._turns - 1, self._terms),
+            max_chars=self.settings.max_speech_chars,
+        )
+
+    # --- acts -------------------------------------------------------------
+
+    def _read(self, agent: str, request: Request, reply: str) -> Parsed:
+        drawn = draw(reply, self._private_tags, self._closing)
+        kind = drawn.action_type
+        if not kind:
+            return Parsed("", False, drawn.error)
+        if kind not in TALK_ACTS:
+            assert self._settlement is not None  # it names the closing acts
+            ruling = self._settlement.check(self._seats[agent], kind, drawn.argument)
+            if not ruling.legal:
+                return Parsed("", False, ruling.reason)
+            return Parsed(to_text(Act(kind, ruling.argument)), True, "", drawn.exact)
+        if kind in (NONE, LEAVE):
+            return Parsed(to_text(Act(kind)), True, "", drawn.exact)
+        line = single_line(drawn.argument)
+        if not line:
+            return Parsed("", False, "the reply is empty")
+        heard_by = Readers()
+        if drawn.to is not None:
+            present = {n: a for n, a in self._ids.items() if a in self._present}
+            heard_by = readers(drawn.to, present, agent)
+            if heard_by.error:
+                return Parsed("", False, heard_by.error)
+        act = Act(kind, line[: request.max_chars].rstrip(), heard_by.agents)
+        exact = drawn.exact and len(line) <= request.max_chars
+        return Parsed(to_text(act), True, "", exact)
+
+    def _neutral(self, agent: str, request: Request) -> str:
+        return _IDLE_TEXT
+
+    def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
+        raise AssertionError("every request of a social scenario is for speech")
+
+    def _publish_act(self, agent: str, request: Request, text: str) -> None:
+        act = from_text(text)
+        kind = act.action_type
+        if kind == NONE:
+            return
+        audience = tuple(sorted((agent, *act.to))) if act.to else self._all_present()
+        if kind == SPEAK:
+            self._log_line(act.argument, audience, agent, "speech")
+        elif kind in _MARKS:
+            self.post(_MARKS[kind] + act.argument, audience, agent, "action")
+        elif kind == LEAVE:
+            self.post(prompts.left(), audience, agent, "action")
+        else:
+            assert self.scenario.outcome is not None
+            closing = ClosingAct(self._seats[agent], kind, act.argument)
+            self.post(self.scenario.outcome.shown(closing, self._names), audience, agent, "action")
+
+    def _all_present(self) -> Audience:
+        # Whoever has left hears nothing more.
+        return None if len(self._present) == len(self.possible_agents) else self._present
+
+    def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
+        taken = {agent: from_text(text) for agent, text in acts.items() if text != _IDLE_TEXT}
+        self._idle_turns = 0 if taken else self._idle_turns + 1
+        if self._settlement is not None:
+            closing = tuple(
+                ClosingAct(self._seats[agent], act.action_type, act.argument)
+                for agent, act in taken.items()
+                if act.action_type not in TALK_ACTS
+            )
+            if closing:
+                self._tell(self._settlement.apply(closing))
+        leavers = [agent for agent, act in taken.items() if act.action_type == LEAVE]
+        if leavers:
+            self._present = tuple(a for a in self._present if a not in leavers)
+            if self._settlement is not None and not self._settlement.closed:
+                for agent in leavers:
+                    self._settlement.leave(self._seats[agent])
+
+    def _tell(self, notices: tuple[Notice, ...]) -> None:
+        for seat, text in notices:
+            reader = None if seat is None else (self.possible_agents[seat],)
+            self.post(text, self._all_present() if reader is None else reader)
+
+    # --- the end ----------------------------------------------------------
+
+    def _settle(self) -> None:
+        self.post(prompts.over(self._ended))
+        if self._settlement is None:
+            return
+        result = self._settlement.result()
+        for seat, agent in enumerate(self.possible_agents):
+            self.post(prompts.worth(result.points[seat], result.scores[seat]), (agent,))
+            if self.settings.reward == "outcome":
+                self.pay(agent, "outcome", result.scores[seat])
+
+    def _hit_limit(self) -> bool:
+        return self._ended == "max_turns"
+
+    def _outcome(self) -> dict[str, Any]:
+        outcome: dict[str, Any] = {
+            "reason": self._ended,
+            "turns": self._turns,
+            "final_rewards": self.settings.reward != "none",
+            "left": [agent for agent in self.possible_agents if agent not in self._present],
+            "setting": self._setting(),
+        }
+        if self._settlement is not None:
+            outcome |= self._computed(self._settlement.result())
+        return outcome
+
+    def _computed(self, result: Result) -> dict[str, Any]:
+        return {
+            "settled": result.settled,
+            "deal": result.deal,
+            "points": dict(zip(self.possible_agents, result.points, strict=True)),
+            "scores": dict(zip(self.possible_agents, result.scores, strict=True)),
+            "measures": dict(result.measures),
+        }
+
+    def _setting(self) -> dict[str, Any]:
+        scenario, ids = self.scenario, self.possible_agents
+        return {
+            "codename": scenario.codename,
+            "scenario": full_text(scenario.scenario),
+            "participants": {
+                agent: {
+                    "name": self._names[seat],
+                    "background": described_to_itself(self.cast[seat]),
+                    "goal": self._whole_goal(seat),
+                    "secret": self.cast[seat].secret,
+                }
+                for seat, agent in enumerate(ids)
+            },
+            "relationships": [
+                {
+                    "agents": [ids[one], ids[two]],
+                    "relationship": scenario.relationship_of(one, two).name,
+                }
+                for one in range(len(ids))
+                for two in range(one + 1, len(ids))
+            ],
+        }
+
+    def _whole_goal(self, seat: int) -> str:
+        goal = full_text(self.scenario.agent_goals[seat])
+        outcome = self.scenario.outcome
+        return f"{goal} {outcome.told(seat, self._names)}" if outcome else goal
+
+    # --- facts ------------------------------------------------------------
+
+    def _config(self) -> dict[str, Any]:
+        scenarios = [stored(scenario) for scenario in self.scenarios]
+        return {
+            "scenario": scenarios if len(scenarios) > 1 else scenarios[0],
+            "agents": None if self._given_cast is None else [stored(a) for a in self._given_cast],
+            "num_agents": len(self.possible_agents),
+            **asdict(self.settings),
+            "private_tags": list(self.settings.private_tags),
+            "reward": "none" if self.settings.reward == "judge" else self.settings.reward,
+        }
+
+    def _name(self, agent: str) -> str:
+        return self._name_of[agent]
+
+    def _role(self, agent: str) -> str | None:
+        return None
+
+    def _alive(self, agent: str) -> bool:
+        return agent in self._present
+
+    def _facts(self, agent: str) -> dict[str, Any]:
+        return {
+            "participants": list(self._names),
+            # Whoever has left does not learn who leaves after it.
+            "present": [self._name_of[a] for a in self._present if self._alive(agent)],
+            "goal": self._goal(self._seats[agent], agent),
+            "turn": self._turns,
+            "max_turns": self.settings.max_turns,
+            "action_types": [*TALK_ACTS, *self._closing],
+        }
+
+    # --- words ------------------------------------------------------------
+
+    def _line(self, message: Message) -> str:
+        if message.sender == MODERATOR:
+            return f"* {message.text}"
+        name = self._name_of[message.sender]
+        if message.kind == "action":
+            to = self._heard_by(message)
+            return f"* {name}{to} {message.text}"
+        return f"{name}{self._heard_by(message)}: {message.text}"
+
+    def _heard_by(self, message: Message) -> str:
+        audience = message.audience
+        if audience is None or audience == self._all_present():
+            return ""
+        others = [self._name_of[agent] for agent in audience if agent != message.sender]
+        return f" (to {prompts.listed(others)})"
+
+    def _invalid_notice(self, request: Request, text: str, error: str) -> str:
+        return prompts.refused(error)
+
+
+def _refuse_unknown(settings: dict[str, Any]) -> None:
+    for name in settings:
+        if name not in _SETTINGS:
+            near = get_close_matches(name, _SETTINGS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_SETTINGS)}"
+            raise TypeError(f"sotopia_v0 has no setting {name!r}; {hint}")
