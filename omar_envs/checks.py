@@ -18,16 +18,40 @@ from pettingzoo.utils.wrappers.order_enforcing import (
 )
 
 
+class _State:
+    """What a wrapper reads at every step, to be looked up there once.
+
+    Python looks up the attributes of a class that has ``__getattr__``, as PettingZoo's
+    wrappers have, several times more slowly than those of any other class.
+    """
+
+    __slots__ = ("env", "has_reset", "has_updated")
+
+    env: AECEnv[str, Any, Any]
+    has_reset: bool
+    has_updated: bool
+
+
+def _kept(name: str) -> Any:
+    lookup = attrgetter(f"_state.{name}")
+
+    def keep(wrapper: CheckedEnv, value: Any) -> None:
+        setattr(wrapper._state, name, value)
+
+    return property(lookup, keep)
+
+
 def _direct(name: str) -> Any:
-    return property(attrgetter(f"env.{name}"))
+    return property(attrgetter(f"_state.env.{name}"))
 
 
 def _after_reset(name: str) -> Any:
-    lookup = attrgetter(f"env.{name}")
+    lookup = attrgetter(name)
 
     def read(wrapper: CheckedEnv) -> Any:
-        if wrapper._has_reset:
-            return lookup(wrapper)
+        state = wrapper._state
+        if state.has_reset:
+            return lookup(state.env)
         # Python turns to __getattr__ now, where PettingZoo says what is wrong.
         raise AttributeError(name)
 
@@ -55,22 +79,31 @@ class CheckedEnv(
     truncations = _after_reset("truncations")
     infos = _after_reset("infos")
     _cumulative_rewards = _direct("_cumulative_rewards")
+    env = _kept("env")
+    _has_reset = _kept("has_reset")
+    _has_updated = _kept("has_updated")
 
     def __init__(self, env: AECEnv[str, Any, Any]) -> None:
+        self._state = _State()
         super().__init__(env)
 
     def last(self, observe: bool = True) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """As ``AECEnv.last``."""
-        return self.env.last(observe) if self._has_reset else super().last(observe)
+        state = self._state
+        return state.env.last(observe) if state.has_reset else super().last(observe)
 
     def step(self, action: Any) -> None:
         """As in PettingZoo: before ``reset``, after the end and out of bounds are refused."""
-        env = self.env
-        if self._has_reset and env.agents:
+        state = self._state
+        env = state.env
+        if state.has_reset and env.agents:
             agent = env.agent_selection
-            leaves = action is None and (env.terminations[agent] or env.truncations[agent])
-            if leaves or env.action_space(agent).contains(action):
-                self._has_updated = True
+            if action is None:
+                accepted = env.terminations[agent] or env.truncations[agent]
+            else:
+                accepted = env.action_space(agent).contains(action)
+            if accepted:
+                state.has_updated = True
                 env.step(action)
                 return
         super().step(action)
@@ -89,10 +122,11 @@ class _Turns(AECOrderEnforcingIterable[str, Any, Any]):
     max_iter: int
 
     def __iter__(self) -> Iterator[str]:  # type: ignore[override]
-        checked, env, left = self.env, self.env.env, self.max_iter
-        while checked._has_updated and env.agents and left > 0:
+        state, left = self.env._state, self.max_iter
+        env = state.env
+        while state.has_updated and env.agents and left > 0:
             left -= 1
-            checked._has_updated = False
+            state.has_updated = False
             yield env.agent_selection
         # PettingZoo's ends here, or says what is wrong.
-        yield from AECOrderEnforcingIterator(checked, left)
+        yield from AECOrderEnforcingIterator(self.env, left)

@@ -27,7 +27,7 @@ from omar_envs.judging import JUDGE, judged, reward_of
 from omar_envs.ledger import Ledger
 from omar_envs.log import Log
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, Parsed, clean, parse_clean, single_line
-from omar_envs.stages import Game
+from omar_envs.stages import Announcement, Game
 from omar_envs.types import (
     MODERATOR,
     SCHEMA_VERSION,
@@ -249,8 +249,7 @@ class Engine(Game):
             agent: Inbox(agent, self._system_prompt(agent), self._log)
             for agent in self.possible_agents
         }
-        for announcement in self._introductions():
-            self.post(announcement.text, announcement.audience)
+        self._announce(self._introductions())
         self._advance()
 
     def _take(self, agent: str, action: object) -> None:
@@ -299,8 +298,8 @@ class Engine(Game):
             self._sequential = stage.mode == "sequential"
             self._turn = len(self._stages)
             self._stages.append(StageRecord(self._turn, stage.phase, stage.label))
-            for announcement in stage.opening:
-                self.post(announcement.text, announcement.audience)
+            if stage.opening:
+                self._announce(stage.opening)
             self._held = {}
             self._pending = list(agents)
             if agents:
@@ -322,10 +321,14 @@ class Engine(Game):
 
     def _publish_act(self, agent: str, request: Request, text: str) -> None:
         if request.kind is not SPEAK:
-            announcement = self._act_notice(agent, request, text)
-            self.post(announcement.text, announcement.audience, agent, "action")
+            notice = self._act_notice(agent, request, text)
+            self._log_line(notice.text, notice.audience, agent, "action")
         elif text:
             self._log_line(text, self._stage.audience, agent, "speech")
+
+    def _announce(self, announcements: tuple[Announcement, ...]) -> None:
+        for announcement in announcements:
+            self._log_line(announcement.text, announcement.audience, MODERATOR, "event")
 
     def _log_line(self, text: str, audience: Audience, sender: str, kind: MessageKind) -> None:
         # As post, but for a text that is one line already.

@@ -67,6 +67,7 @@ class Hold:
     def __init__(self, meter: Meter, bound: float) -> None:
         self._meter = meter
         self._bound = bound
+        self._begun = False
         self._unknown = False
 
     def sending(self) -> None:
@@ -75,10 +76,10 @@ class Hold:
         Raises:
             CapReached: the attempts before it may have used up what was left.
         """
-        if self._unknown:
-            self.end()
+        self.end()
+        if self._begun:
             self._meter._check_retry(self._bound)
-        self._unknown = True
+        self._begun = self._unknown = True
 
     def known(self) -> None:
         """The attempt cost nothing, or what it cost is counted."""

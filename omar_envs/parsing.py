@@ -129,10 +129,9 @@ def parse_clean(request: Request, reply: str, private_tags: Sequence[str]) -> Pa
     if request.may_pass and (not text or _PASS.fullmatch(text)):
         return Parsed("", True, "", True)
     line = single_line(text)
-    if len(line) > request.max_chars:
-        line, exact = line[: request.max_chars].rstrip(), False
-    else:
-        exact = True
+    exact = len(line) <= request.max_chars
+    if not exact:
+        line = line[: request.max_chars].rstrip()
     return Parsed(line, True, "", exact) if line else Parsed("", False, "the reply is empty")
 
 

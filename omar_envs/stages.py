@@ -11,7 +11,7 @@ from omar_envs.types import Audience, Request
 
 
 class Announcement(msgspec.Struct, frozen=True, gc=False):
-    """A moderator's line: who hears it, and its text."""
+    """A moderator's line: who hears it, and its text, a single line."""
 
     audience: Audience
     text: str
@@ -66,7 +66,7 @@ class Game(ABC):
 
     @abstractmethod
     def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
-        """How a choice is shown, and to whom, once it is public knowledge there."""
+        """How a choice is shown, after the agent's name, and to whom, once it is known there."""
 
     @abstractmethod
     def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:

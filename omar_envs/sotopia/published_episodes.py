@@ -1,8 +1,10 @@
 """Published conversations (``sotopia_episodes_v1``) as Episodes.
 
 They can be read, judged, measured and shown like any other, but not replayed: what the
-environment was, and what its random numbers were, is not in the files. Their ``config``
-is therefore empty and their ``seed`` 0. The seats are ``agent_0``, ``agent_1``, … in the
+environment was, and what its random numbers were, is not in the files. Their ``seed`` is
+0, and their ``config`` holds only, as ``published``, where they come from, which models
+played and how they were judged: an environment takes no such setting, and no judge is
+shown it. The seats are ``agent_0``, ``agent_1``, … in the
 order of ``social_goals``, which is that of ``agent_ids``.
 
 The acts are taken from ``raw_messages`` where a row has them, and otherwise parsed from
@@ -41,6 +43,7 @@ OVERALL = "overall_score"
 _ENVIRONMENT = "Environment"
 _REQUEST = Request(RequestKind.SPEAK, "", may_pass=True)
 _LEFT = "left the conversation"
+_MARKS = {NON_VERBAL: "[non-verbal]", ACTION: "[action]"}
 _NOTHING = "did nothing"
 _KINDS = rf"said\s*:\s*|\[{NON_VERBAL}\]|\[{ACTION}\]|{_LEFT}|{_NOTHING}"
 _TURN = r"(?:Turn\s+#?\d+\s*:?[ \t]*\n?)?"
@@ -115,7 +118,17 @@ class _Reader:
         episode = Episode(
             schema_version=SCHEMA_VERSION,
             env="sotopia_v0",
-            config={},
+            config={
+                "published": {
+                    "episode_id": fields.key("episode_id", "pk", default=self._row.key),
+                    "environment_id": fields.text("environment_id", "environment"),
+                    "agent_ids": list(published),
+                    "experiment_tag": fields.text("experiment_tag", "tag"),
+                    "models": list(models),
+                    "dimensions": dimensions,
+                    "reasons": fields.text("reasoning"),
+                }
+            },
             seed=0,
             seats=tuple(
                 Seat(agent, name, policy=policy)
@@ -127,8 +140,6 @@ class _Reader:
             rewards={agent: {JUDGE: rewards[agent]} for agent in agents},
             outcome={
                 "reason": "imported",
-                "dimensions": dimensions,
-                "reasons": fields.text("reasoning"),
                 "setting": {
                     "codename": fields.text("codename"),
                     "scenario": fields.text("scenario"),
@@ -137,13 +148,6 @@ class _Reader:
                         for agent, name in zip(agents, names, strict=True)
                     },
                     "relationships": [],
-                },
-                "published": {
-                    "episode_id": fields.key("episode_id", "pk", default=self._row.key),
-                    "environment_id": fields.text("environment_id", "environment"),
-                    "agent_ids": list(published),
-                    "experiment_tag": fields.text("experiment_tag", "tag"),
-                    "models": list(models),
                 },
             },
             terminated=True,
@@ -341,10 +345,10 @@ def _messages(acts: Sequence[_Act], agents: Sequence[str]) -> Iterator[Message]:
         if act.action_type == SPEAK and act.argument:
             yield Message(turn, agents[seat], None, "speech", act.argument)
         elif act.action_type == LEAVE:
-            yield Message(turn, agents[seat], None, "action", _LEFT)
-        elif act.action_type in (ACTION, NON_VERBAL):
-            text = f"[{act.action_type}] {act.argument}"
-            yield Message(turn, agents[seat], None, "action", text.strip())
+            yield Message(turn, agents[seat], None, "action", "has left the conversation.")
+        elif act.action_type in _MARKS:
+            text = f"{_MARKS[act.action_type]} {act.argument}".strip()
+            yield Message(turn, agents[seat], None, "action", text)
 
 
 def _turns(

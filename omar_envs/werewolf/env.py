@@ -179,23 +179,21 @@ class WerewolfEnv(ConversationEnv):
         return Request(SPEAK, text, max_chars=how.max_chars, may_pass=how.may_pass)
 
     def _choice_request(self, player: int) -> Request:
-        step, prompts, game = self._step, self._prompts, self._game
-        if step.kind == "bid":
-            return Request(CHOOSE, prompts.ask_bid(step), BIDS)
-        names = self._names
-        choices = tuple(map(names.__getitem__, game.targets(player, step.kind)))
-        match step.kind:
-            case "vote":
-                if self.rules.allow_abstain:
-                    choices = (*choices, ABSTAIN)
-                return Request(CHOOSE, prompts.ask_vote(self.rules, choices), choices)
-            case "night":
-                role = game.held[player]
-                if role.may_pass:
-                    choices = (*choices, PASS)
-                told = role.told(game.night)
-                name = None if told is None else self._names[told]
-                return Request(CHOOSE, prompts.ask_night(role, name, choices), choices)
+        kind, prompts, game = self._step.kind, self._prompts, self._game
+        if kind == "bid":
+            return Request(CHOOSE, prompts.ask_bid(self._step), BIDS)
+        choices = tuple(map(self._names.__getitem__, game.targets(player, kind)))
+        if kind == "vote":
+            if self.rules.allow_abstain:
+                choices = (*choices, ABSTAIN)
+            return Request(CHOOSE, prompts.ask_vote(self.rules, choices), choices)
+        if kind == "night":
+            role = game.held[player]
+            if role.may_pass:
+                choices = (*choices, PASS)
+            told = role.told(game.night)
+            name = None if told is None else self._names[told]
+            return Request(CHOOSE, prompts.ask_night(role, name, choices), choices)
         return Request(CHOOSE, prompts.ask_shot(choices), choices)
 
     def _neutral(self, agent: str, request: Request) -> str:
@@ -382,9 +380,7 @@ class WerewolfEnv(ConversationEnv):
         name = self._name_of[message.sender]
         if message.kind == "action":
             return f"{self._stars}{name} {message.text}"
-        if message.audience is None:
-            return f"{name}{self._says}{message.text}"
-        return f"{name}{self._whispers}{message.text}"
+        return f"{name}{self._says if message.audience is None else self._whispers}{message.text}"
 
     def _invalid_notice(self, request: Request, text: str, error: str) -> str:
         return self._prompts.invalid(text)

@@ -23,7 +23,6 @@ hunter does not shoot, even if the wolves had chosen it too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -45,8 +44,7 @@ class Learned(msgspec.Struct, frozen=True, gc=False):
     role: str | None = None
 
 
-@dataclass
-class Night:
+class Night(msgspec.Struct):
     """What one night has come to so far.
 
     Attributes:
@@ -61,11 +59,11 @@ class Night:
 
     day: int
     deadly: bool
-    attacks: list[int] = field(default_factory=list)
+    attacks: list[int] = []
     victim: int | None = None
-    protected: set[int] = field(default_factory=set)
-    poisoned: set[int] = field(default_factory=set)
-    learned: list[Learned] = field(default_factory=list)
+    protected: set[int] = set()
+    poisoned: set[int] = set()
+    learned: list[Learned] = []
 
 
 def without(player: int | None, players: Sequence[int]) -> list[int]:

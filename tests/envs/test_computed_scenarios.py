@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from functools import cache
@@ -27,7 +28,7 @@ from omar_envs.sotopia.mechanisms.arguments import same
 from omar_envs.sotopia.profiles import EnvironmentProfile
 from tests.envs.settlements import in_turn
 
-MOST_OVERLAP = 0.05
+MOST_OVERLAP = 0.03
 """Two scenarios share less than this of their word 3-grams (Jaccard)."""
 
 CATEGORIES = {
@@ -110,6 +111,22 @@ def test_goals_are_stories_without_numbers(scenario: EnvironmentProfile) -> None
         assert 1 <= len(sentences) <= 3
     assert not re.search(r"\d", scenario.scenario)
     assert len(set(scenario.agent_goals)) == scenario.num_agents
+
+
+@every_scenario
+def test_the_example_in_the_rules_is_not_the_solution(scenario: EnvironmentProfile) -> None:
+    """Or to copy it would be enough."""
+    outcome, names = scenario.outcome, NAMES[: scenario.num_agents]
+    assert outcome is not None
+    rules = outcome.rules(names)
+    example, _ = json.JSONDecoder().raw_decode(rules[rules.index('{"action_type"') :])
+    ruling = outcome.open(names).check(0, example["action_type"], example["argument"])
+    if isinstance(outcome, HiddenProfile):
+        assert example["argument"] != outcome.right
+    elif isinstance(outcome, Schedule):
+        assert example["argument"]["slot"] not in outcome.common
+    elif isinstance(outcome, Assignment | Division):
+        assert outcome.worth(json.loads(ruling.argument), names).measures["joint_share"] < 1
 
 
 @every_scenario

@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import permutations, product
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from omar_envs.sotopia.mechanisms import (
     Schedule,
     Split,
 )
+from omar_envs.sotopia.mechanisms.measures import compositions, measures
 from omar_envs.sotopia.outcomes import Result
 from tests.envs.settlements import (
     CHORES,
@@ -100,6 +102,24 @@ def assert_measured(result: Result, possible: set[Vector], without: Vector) -> N
     got = tuple(int(points) for points in result.points)
     expected = expected_measures(got, possible, without)
     assert {name: result.measures[name] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("total", "parts"), [(0, 2), (0, 3), (4, 2), (5, 4)])
+def test_compositions_are_all_ordered_sums(total: int, parts: int) -> None:
+    every = [w for w in product(range(total + 1), repeat=parts) if sum(w) == total]
+    assert sorted(map(tuple, compositions(total, parts).tolist())) == every
+
+
+@settings(max_examples=150)
+@given(data=st.data(), seats=st.integers(2, 3))
+def test_measures_by_their_definitions(data: st.DataObject, seats: int) -> None:
+    """Also where to agree is worse for somebody than not to."""
+    vector = st.tuples(*[st.integers(0, 4)] * seats)
+    possible = data.draw(st.lists(vector, min_size=1, max_size=5))
+    without = data.draw(vector)
+    got = data.draw(st.sampled_from([*possible, without]))
+    found = measures(got, np.array(possible), without)
+    assert found == pytest.approx(expected_measures(got, set(possible), without))
 
 
 # --- division -------------------------------------------------------------------

@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -116,6 +117,8 @@ def test_the_time_is_up(max_turns: int, seats: int) -> None:
     episode = env.episode()
     assert (episode.truncated, episode.terminated) == (True, False)
     assert episode.outcome["reason"] == "max_turns"
+    # Nothing lies beyond a limit that all are told.
+    assert episode.outcome["final_rewards"] is True
     assert set(env.truncations.values()) == {True}
     assert set(env.terminations.values()) == {False}
 
@@ -129,12 +132,12 @@ def test_idle_turns_in_a_row(words: list[str], most: int, order: str) -> None:
     """Silence and what cannot be read are idle; more than so many in a row are the end."""
     env = started(0, 3, order=order, max_turns=40, max_idle_turns=most)
     in_a_row = 0
-    for word in itertools.cycle(words):
+    for number, word in enumerate(itertools.cycle(words), 1):
         for agent in env.acting:
             busy = word == "Hello." and agent == env.acting[-1]
             env.step("Hello." if busy else NONE if word == "none" else "")
         in_a_row = 0 if word == "Hello." else in_a_row + 1
-        assert env.over == (in_a_row > most or env._turns == 40)
+        assert env.over == (in_a_row > most or number == 40)
         if env.over:
             break
     episode = env.episode()
@@ -311,7 +314,7 @@ def test_a_judge_pays(scenario: Any) -> None:
 def test_a_failed_judgement_is_not_a_zero(status: Any) -> None:
     env = judged_game(FakeJudge(JudgeResult(status, error="no answer")), invalid_penalty=0.5)
     episode = env.episode()
-    assert episode.rewards == dict.fromkeys(env.possible_agents, {"invalid": 0.0, "judge": None})
+    assert list(episode.rewards.values()) == [{"invalid": 0.0, "judge": None}] * 2
     for agent in env.possible_agents:
         assert env.rewards[agent] == 0
         assert env.infos[agent]["judge_status"] == status
@@ -435,8 +438,6 @@ def test_several_scenarios_are_drawn_from() -> None:
 
 
 def test_transcripts(tmp_path: Path) -> None:
-    from random import Random
-
     rng = Random(1)
     played = [
         finish(started(seed, 3, max_turns=5), lambda view: reply(view, rng.randrange) or "")

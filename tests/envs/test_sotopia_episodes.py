@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omar_envs.cli import main
-from omar_envs.errors import DamagedEpisodeError
+from omar_envs.errors import ConfigError, DamagedEpisodeError
+from omar_envs.judge.prompt import record
+from omar_envs.rollout import replay
 from omar_envs.sotopia import importer
 from omar_envs.sotopia.acts import Act, from_text
 from omar_envs.sotopia.published_episodes import load_episodes, read_episode
@@ -96,15 +98,21 @@ def test_an_episode_has_its_seats_acts_and_messages() -> None:
     assert [turn.reply for turn in episode.turns] == [turn.text for turn in episode.turns]
     assert episode.messages == (
         Message(0, "agent_0", None, "speech", "Is the mast sound?"),
-        Message(1, "agent_1", None, "action", "[non-verbal communication] looks away"),
-        Message(3, "agent_1", None, "action", "left the conversation"),
+        Message(1, "agent_1", None, "action", "[non-verbal] looks away"),
+        Message(3, "agent_1", None, "action", "has left the conversation."),
     )
+
+
+def test_an_episode_is_not_replayed_as_some_other_game() -> None:
+    episode, _ = imported()
+    with pytest.raises(ConfigError, match="published"):
+        replay(episode)
 
 
 def test_the_judge_is_told_the_setting() -> None:
     episode, _ = imported()
     assert episode.outcome["reason"] == "imported"
-    assert episode.outcome["reasons"] == "Both were polite."
+    assert episode.config["published"]["reasons"] == "Both were polite."
     setting = episode.outcome["setting"]
     assert (setting["codename"], setting["relationships"]) == ("old_boat", [])
     assert setting["participants"]["agent_0"] == {
@@ -114,7 +122,7 @@ def test_the_judge_is_told_the_setting() -> None:
         "secret": "Cannot swim",
     }
     assert setting["participants"]["agent_1"]["secret"] == ""
-    assert episode.outcome["published"]["agent_ids"] == ["A1", "A2"]
+    assert episode.config["published"]["agent_ids"] == ["A1", "A2"]
 
 
 def test_silence_counts_for_all_where_all_act_at_once() -> None:
@@ -216,6 +224,14 @@ def test_loose_ends_of_a_text_are_told() -> None:
     assert {(each.where, each.field) for each in warnings} == {("7", "social_interactions")}
 
 
+def test_a_judge_is_not_shown_what_an_earlier_one_said() -> None:
+    episode, _ = imported(reasoning="CANARY", rewards=[[1.5, {"goal": 7.25}]] * 2)
+    assert episode.config["published"]["dimensions"]["agent_0"] == {"goal": 7.25}
+    said = record(episode, [seat.agent for seat in episode.seats])
+    assert "CANARY" not in json.dumps(said)
+    assert "7.25" not in json.dumps(said)
+
+
 def test_a_message_in_no_published_form_is_kept_as_an_action() -> None:
     turns = [[[ADA, "Environment", "shrugs"]]]
     episode, (warning,) = imported(raw_messages=turns)
@@ -240,7 +256,10 @@ def test_the_overall_score_is_the_reward_of_the_last_act() -> None:
     for each in ("agent_0", "agent_1"):
         paid = [turn.reward_components["judge"] for turn in episode.turns_of(each)]
         assert paid == [0.0] * (len(paid) - 1) + [episode.rewards[each]["judge"]]
-    assert episode.outcome["dimensions"]["agent_0"] == {"believability": 9.0, "goal": 4.0}
+    assert episode.config["published"]["dimensions"]["agent_0"] == {
+        "believability": 9.0,
+        "goal": 4.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -268,7 +287,7 @@ def test_a_failed_judgement_is_not_a_zero(
     episode, warnings = imported(rewards=[{"goal": 7.0}, reward])
     assert episode.rewards["agent_0"] == {"judge": 7.0}
     assert episode.rewards["agent_1"] == {"judge": total}
-    assert episode.outcome["dimensions"]["agent_1"] == dimensions
+    assert episode.config["published"]["dimensions"]["agent_1"] == dimensions
     assert [each.field for each in warnings] == ["rewards[1]"] * warned
 
 
@@ -310,7 +329,7 @@ def test_a_damaged_row_is_named_and_alone(tmp_path: Path, damage: Fields, field:
     read = importer.load(tmp_path)
     (problem,) = read.refused
     assert (problem.file, problem.where, problem.field) == (path.name, "2", field)
-    ids = [episode.outcome["published"]["episode_id"] for episode in read.episodes]
+    ids = [episode.config["published"]["episode_id"] for episode in read.episodes]
     assert ids == ["P1", "P3"]
     episodes = load_episodes(path)
     next(episodes)

@@ -177,6 +177,7 @@ DAMAGES = [
     ("environments", {"agent_goals": ["x"] * 9}, "agent_goals"),
     ("environments", {"agent_goals": {"a": "b"}}, "agent_goals"),
     ("environments", {"agent_goals": ["x", None]}, "agent_goals"),
+    ("environments", {"agent_goals": ["x", "nan"]}, "agent_goals"),
     ("environments", {"scenario": ""}, "scenario"),
     ("environments", {"relationship": "6"}, "relationship"),
     ("environments", {"relationship": -1}, "relationship"),

@@ -7,6 +7,7 @@ is shown is searched, whoever has left included.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -24,6 +25,7 @@ from omar_envs.errors import ConfigError
 from omar_envs.sotopia import acts
 from omar_envs.sotopia import env as env_module
 from omar_envs.sotopia.env import SotopiaEnv
+from omar_envs.sotopia.library import library
 from omar_envs.sotopia.mechanisms.hidden_profile import Clue, HiddenProfile
 from omar_envs.sotopia.mechanisms.mutual_friend import Friend, MutualFriend
 from omar_envs.sotopia.mechanisms.sealed import AnswerOutcome
@@ -37,6 +39,7 @@ from tests.envs.games import everything
 from tests.envs.sotopia_configs import (
     NAMES,
     act,
+    example,
     meeting,
     outcomes,
     people,
@@ -485,6 +488,59 @@ def test_a_held_back_act_shows_nobody_anything(seed: int, acts_made: int) -> Non
         rest = [agent for agent in env.possible_agents if agent != mover]
         games.append([everything(env, agent) for agent in rest])
     assert all(game == games[0] for game in games)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60)
+def test_what_an_act_comes_to_tells_nothing_of_the_same_turn(seed: int) -> None:
+    """Whether an act is legal does not depend on the acts that are held back."""
+    seats = 2 + seed % 3
+    known = outcomes(seats)[1:]
+    scenario = meeting(seats, known[seed % len(known)])
+    before = Random(seed).randrange(6)
+    games = []
+    for special in ("Hello.", act("leave"), "accept", ..., "", act("answer", "north")):
+        env, rng = started(1, seats, scenario=scenario), Random(seed)
+        for _ in range(before * seats):
+            if env.over:
+                return
+            env.step(reply(env.view(env.agent_selection), rng.randrange))
+        if env.over or len(env.acting) < 2:
+            return
+        first, second = env.acting[:2]
+        env.step(example(env.view(first)) if special is ... else special)
+        env.step(reply(env.view(second), rng.randrange))
+        recorded = env._acts[-1]
+        games.append((recorded.text, recorded.valid, recorded.error))
+    assert all(game == games[0] for game in games)
+
+
+def test_shipped_scenarios_tell_each_agent_its_own() -> None:
+    """Goals, hints, private values and secrets of the others stand nowhere in what one reads."""
+    hints = re.compile(r"<(?:extra_info|strategy_hint|clarification_hint)[^>]*>(.*?)</", re.DOTALL)
+    searched = 0
+    for scenario in library().environments.values():
+        for omniscient in (False, True):
+            env = sotopia_v0.raw_env(scenario, reward="none", omniscient=omniscient)
+            assert isinstance(env, SotopiaEnv)
+            env.reset(seed=1)
+            cast, names = env.cast, tuple(profile.name for profile in env.cast)
+            seen = [everything(env, agent).decode() for agent in env.agents]
+            private = [
+                [cast[seat].secret, *hints.findall(goal), hints.sub("<", goal).split("<")[0]]
+                for seat, goal in enumerate(scenario.agent_goals)
+            ]
+            for seat, texts in enumerate(private):
+                if omniscient:
+                    texts.pop()  # the goal without its hints
+                texts += [scenario.outcome.told(seat, names)] if scenario.outcome else []
+            for text in itertools.chain(*private):
+                encoded = msgspec.json.encode(text.strip()).decode().strip('"')
+                readers = [i for i, shown_to in enumerate(seen) if encoded in shown_to]
+                # Some goals are the same for two.
+                assert readers == [i for i, own in enumerate(private) if text in " ".join(own)]
+                searched += bool(text)
+    assert searched > 500
 
 
 # --- what the search must notice ------------------------------------------------

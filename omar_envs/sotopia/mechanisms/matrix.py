@@ -121,16 +121,22 @@ class Matrix(AnswerOutcome, frozen=True, tag="matrix"):
 
 
 def _in_words(row: tuple[int, ...]) -> str:
-    """``0 if 1 or 2 choose it, 9 if 3 choose it (you included)``."""
+    """``0 if you alone do, 5 if 2 of you do, 9 if all 3 do``."""
     if len(set(row)) == 1:
-        return f"{row[0]}, however many choose the same"
+        return f"{row[0]}, however many do the same"
     parts, last = [], 0
     for points, run in groupby(row):
         first, last = last + 1, last + len(list(run))
-        joint = "or" if last == first + 1 else "to"
-        span = f"{last}" if first == last else f"{first} {joint} {last}"
-        parts.append(f"{points} if {span} choose it")
-    return f"{', '.join(parts)} (you included)"
+        parts.append(f"{points} if {_how_many(first, last, len(row))} do")
+    return ", ".join(parts)
+
+
+def _how_many(first: int, last: int, seats: int) -> str:
+    if last == 1:
+        return "you alone"
+    if first == last:
+        return f"{last} of you" if last < seats else "both of you" if seats == 2 else f"all {seats}"
+    return f"up to {last} of you" if first == 1 else f"{first} to {last} of you"
 
 
 @lru_cache(maxsize=32)

@@ -29,10 +29,9 @@ Points = NDArray[np.int64]
 
 
 def compositions(total: int, parts: int) -> Points:
-    """All ways to write ``total`` as an ordered sum of whole numbers: (N, parts)."""
+    """All ways to write ``total`` as an ordered sum of 2 or more whole numbers: (N, parts)."""
     ends = total + parts - 1
-    bars = np.array(list(combinations(range(ends), parts - 1)), dtype=np.int64)
-    bars = bars.reshape(-1, parts - 1)
+    bars = np.array(list(combinations(range(ends), parts - 1)))
     first, last = np.full((len(bars), 1), -1), np.full((len(bars), 1), ends)
     return np.diff(np.concatenate([first, bars, last], axis=1), axis=1) - 1
 
