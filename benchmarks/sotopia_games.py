@@ -1,7 +1,8 @@
 """Our SOTOPIA environment with scripted agents, for ``sotopia_speed.py``.
 
-Reads the play (``sotopia_play.json``) and prints one JSON line: the AEC environment in
-PettingZoo's wrappers, the observation of the agent to move read before each of its acts.
+Reads the play (``sotopia_play.json``) and prints one JSON line: the AEC environment, ``wrapped``
+in PettingZoo's checks or ``raw``, the observation of the agent to move read before each of its
+acts.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 from omar_envs import sotopia_v0
 
 
-def play(order: str, episodes: int, given: dict[str, Any]) -> dict[str, float]:
+def play(way: str, order: str, episodes: int, given: dict[str, Any]) -> dict[str, float]:
     """Play episodes to their end, one after another, and time them."""
-    env = sotopia_v0.env(
+    make = {"wrapped": sotopia_v0.env, "raw": sotopia_v0.raw_env}[way]
+    env = make(
         scenario=given["scenario"],
         agents=given["characters"],
         order=order,
@@ -47,5 +49,5 @@ def play(order: str, episodes: int, given: dict[str, Any]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    order, episodes, path = sys.argv[1:]
-    print(json.dumps(play(order, int(episodes), json.loads(Path(path).read_text("utf-8")))))
+    way, order, episodes, path = sys.argv[1:]
+    print(json.dumps(play(way, order, int(episodes), json.loads(Path(path).read_text("utf-8")))))

@@ -33,7 +33,8 @@ OLDER = "litellm<1.80"
 
 ORDERS = ("simultaneous", "round_robin")
 PLAY = HERE / "sotopia_play.json"
-OURS = "ours, AEC in PettingZoo's wrappers"
+WRAPPED = "ours, AEC in PettingZoo's wrappers"
+RAW = "ours, AEC without them"
 HISTORY = "sotopia, agents read all they were told"
 LAST = "sotopia, agents read the newest turn alone"
 
@@ -54,16 +55,16 @@ def main() -> None:
         [ours, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", str(ROOT)],
         check=True,
     )
-    upstream = [theirs, str(HERE / "sotopia_upstream.py")]
-    episodes = [str(options.episodes), str(PLAY)]
+    ways = {
+        WRAPPED: [ours, str(HERE / "sotopia_games.py"), "wrapped"],
+        RAW: [ours, str(HERE / "sotopia_games.py"), "raw"],
+        HISTORY: [theirs, str(HERE / "sotopia_upstream.py"), "history"],
+        LAST: [theirs, str(HERE / "sotopia_upstream.py"), "last"],
+    }
     contestants = {
-        (order, name): [*command, order, *reading, *episodes]
+        (order, name): [*command, order, str(options.episodes), str(PLAY)]
         for order in ORDERS
-        for name, command, reading in (
-            (OURS, [ours, str(HERE / "sotopia_games.py")], []),
-            (HISTORY, upstream, ["history"]),
-            (LAST, upstream, ["last"]),
-        )
+        for name, command in ways.items()
     }
     packages = {
         "ours": [ours, str(HERE / "footprint.py"), "omar_envs.sotopia_v0"],
@@ -144,11 +145,13 @@ def page(
         )
     lines.append("")
     for order in ORDERS:
-        ours = middle[order, OURS]
+        history, last = middle[order, HISTORY], middle[order, LAST]
+        wrapped, raw = middle[order, WRAPPED], middle[order, RAW]
         lines.append(
-            f"- {order.replace('_', '-')}: **{ours / middle[order, HISTORY]:.1f} times** sotopia, "
-            "all that an agent was told read on both sides; "
-            f"{ours / middle[order, LAST]:.1f} times where its agents read the newest turn alone."
+            f"- {order.replace('_', '-')}: **{wrapped / history:.1f} times** sotopia in wrappers, "
+            f"**{raw / history:.1f} times** without, all that an agent was told read on both "
+            f"sides; {wrapped / last:.1f} and {raw / last:.1f} times where sotopia's agents read "
+            "the newest turn alone."
         )
     lines += [
         "",

@@ -72,7 +72,7 @@ def play(order: str, whole: bool, episodes: int, given: dict[str, Any]) -> dict[
 
 
 if __name__ == "__main__":
-    order, reading, episodes, path = sys.argv[1:]
+    reading, order, episodes, path = sys.argv[1:]
     given = json.loads(Path(path).read_text("utf-8"))
     named = order.replace("_", "-")
     print(json.dumps(play(named, reading == "history", int(episodes), given)))

@@ -10,13 +10,28 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 from omar_envs import __version__, cli_sotopia
 from omar_envs.arena import compare, total_games
 from omar_envs.by_name import Game, game_for, parse_settings, policy_by_name, training_libraries
+from omar_envs.cli_options import (
+    DEFAULT,
+    EXIT_MISUSE,
+    POLICIES,
+    SETTINGS,
+    Command,
+    Commands,
+    Parser,
+    add_batch,
+    add_command,
+    add_overwrite,
+    add_set,
+    natural,
+    new_file,
+    positive,
+)
 from omar_envs.errors import ConfigError, OmarError
 from omar_envs.policy import HumanPolicy
 from omar_envs.replay import write_replay
@@ -26,35 +41,7 @@ from omar_envs.transcript import read_episodes, replace_file, write_episodes
 from omar_envs.werewolf.measures import markdown, measure
 from omar_envs.werewolf.rules import team_of
 
-if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction["_Parser"]
-
-_Command = Callable[[argparse.Namespace], int | None]
-"""Runs a command; its exit code, where that is not 0."""
-
-EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
-_DEFAULT = "default: %(default)s"
-
-POLICIES = """\
-policies:
-  random      any legal choice; says a stock phrase
-  scripted    bots that argue, lie and vote in a small grammar
-  human       you, at this terminal (only where a command says so)
-  house       the tiny model that this project trains from scripted play [train]
-  DIRECTORY   a model as transformers saves it, with its tokenizer [train]
-  URL#MODEL   a model behind an OpenAI-compatible endpoint [openai]:
-              http://localhost:8000/v1#Qwen/Qwen3-4B, key in OPENAI_API_KEY
-"""
-
-SETTINGS = """\
-settings (--set key=value, as many as you like) are the environment's arguments;
-values are read as JSON, and as plain text where they are none:
-  --set preset=arena8 max_days=20
-  --set num_players=5 discussion_rounds=1 'roles={"werewolf": 1, "seer": 1}'
-  python -c 'from omar_envs import werewolf_v0; help(werewolf_v0)' lists them.
-"""
-
 
 TRAINING = """\
 A recipe is a YAML file of settings, or the name of one that comes along:
@@ -68,13 +55,6 @@ as --key value, and then wins over the recipe. Often wanted:
 All settings: pydoc omar_trainers.config. Needs pip install 'omar-envs[train]'.
 On several GPUs: torchrun --nproc_per_node 8 -m omar_trainers.train --recipe NAME
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage in front of it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_MISUSE, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.arguments = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    command: _Command = args.command
+    command: Command = args.command
     try:
         code = command(args)
         sys.stdout.flush()
@@ -119,7 +99,7 @@ def _one_line(text: str) -> str:
 
 
 def _rollout(args: argparse.Namespace) -> None:
-    out = _new_file(args.out, args.overwrite)
+    out = new_file(args.out, args.overwrite)
     game = _game(args, args.policy)
     episodes = run(
         game.make,
@@ -138,7 +118,7 @@ def _measure(args: argparse.Namespace) -> None:
 
 
 def _eval(args: argparse.Namespace) -> None:
-    out = None if args.json is None else _new_file(args.json, args.overwrite)
+    out = None if args.json is None else new_file(args.json, args.overwrite)
     game = _game(args, args.a, args.b)
     result = compare(
         game.make,
@@ -156,7 +136,7 @@ def _eval(args: argparse.Namespace) -> None:
 
 
 def _play(args: argparse.Namespace) -> None:
-    out = None if args.out is None else _new_file(args.out, args.overwrite)
+    out = None if args.out is None else new_file(args.out, args.overwrite)
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
     game = _game(args, args.opponents)
     env = game.make()
@@ -188,7 +168,7 @@ def _replay(args: argparse.Namespace) -> None:
 def _sotopia_import(args: argparse.Namespace) -> int:
     for out in (args.out, args.episodes):
         if out is not None:
-            _new_file(out, args.overwrite)
+            new_file(out, args.overwrite)
     return cli_sotopia.run(args)
 
 
@@ -204,19 +184,11 @@ def _game(args: argparse.Namespace, *policies: str) -> Game:
     return game_for(policies, args.env, parse_settings(args.set))
 
 
-def _new_file(path: Path, overwrite: bool) -> Path:
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists: name another file, or add --overwrite")
-    if not path.parent.is_dir():
-        raise ConfigError(f"there is no folder {path.parent}: make it first")
-    return path
-
-
 # --- the options ------------------------------------------------------------
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="omar-envs",
         description="Social games for language models: play, compare, measure, replay, train.",
         epilog="Each command explains itself: omar-envs play --help",
@@ -234,8 +206,8 @@ def _parser() -> _Parser:
     return parser
 
 
-def _add_play(commands: _Commands) -> None:
-    play = _command(
+def _add_play(commands: Commands) -> None:
+    play = add_command(
         commands,
         "play",
         _play,
@@ -243,16 +215,16 @@ def _add_play(commands: _Commands) -> None:
         "omar-envs play --seat 0 --opponents scripted",
         POLICIES + SETTINGS,
     )
-    play.add_argument("--seat", type=_natural, default=0, help="your seat, from 0 (default: 0)")
-    play.add_argument("--opponents", metavar="POLICY", default="scripted", help=_DEFAULT)
-    play.add_argument("--seed", type=_natural, help="of the game (default: drawn, and told)")
+    play.add_argument("--seat", type=natural, default=0, help="your seat, from 0 (default: 0)")
+    play.add_argument("--opponents", metavar="POLICY", default="scripted", help=DEFAULT)
+    play.add_argument("--seed", type=natural, help="of the game (default: drawn, and told)")
     play.add_argument("--out", type=Path, metavar="FILE", help="keep the episode, as JSON lines")
-    _add_overwrite(play)
+    add_overwrite(play)
     _add_game(play)
 
 
-def _add_rollout(commands: _Commands) -> None:
-    rollout = _command(
+def _add_rollout(commands: Commands) -> None:
+    rollout = add_command(
         commands,
         "rollout",
         _rollout,
@@ -260,17 +232,17 @@ def _add_rollout(commands: _Commands) -> None:
         "omar-envs rollout --policy scripted --episodes 20 --out episodes.jsonl",
         POLICIES + SETTINGS,
     )
-    rollout.add_argument("--policy", default="scripted", help=_DEFAULT)
-    rollout.add_argument("--episodes", type=_positive, default=10, metavar="N", help=_DEFAULT)
-    rollout.add_argument("--seed", type=_natural, default=0, help=_DEFAULT)
+    rollout.add_argument("--policy", default="scripted", help=DEFAULT)
+    rollout.add_argument("--episodes", type=positive, default=10, metavar="N", help=DEFAULT)
+    rollout.add_argument("--seed", type=natural, default=0, help=DEFAULT)
     rollout.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON lines")
-    _add_overwrite(rollout)
-    _add_batch(rollout)
+    add_overwrite(rollout)
+    add_batch(rollout)
     _add_game(rollout)
 
 
-def _add_replay(commands: _Commands) -> None:
-    replay = _command(
+def _add_replay(commands: Commands) -> None:
+    replay = add_command(
         commands,
         "replay",
         _replay,
@@ -284,8 +256,8 @@ def _add_replay(commands: _Commands) -> None:
     )
 
 
-def _add_eval(commands: _Commands) -> None:
-    evaluate = _command(
+def _add_eval(commands: Commands) -> None:
+    evaluate = add_command(
         commands,
         "eval",
         _eval,
@@ -296,17 +268,17 @@ def _add_eval(commands: _Commands) -> None:
     evaluate.add_argument("--a", required=True, metavar="POLICY", help="the one in question")
     evaluate.add_argument("--b", required=True, metavar="POLICY", help="the one it is held against")
     evaluate.add_argument(
-        "--games", type=_positive, default=200, metavar="N", help="even (default: 200)"
+        "--games", type=positive, default=200, metavar="N", help="even (default: 200)"
     )
-    evaluate.add_argument("--seed", type=_natural, default=0, help=_DEFAULT)
+    evaluate.add_argument("--seed", type=natural, default=0, help=DEFAULT)
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="keep the whole result")
-    _add_overwrite(evaluate)
-    _add_batch(evaluate)
+    add_overwrite(evaluate)
+    add_batch(evaluate)
     _add_game(evaluate)
 
 
-def _add_measure(commands: _Commands) -> None:
-    command = _command(
+def _add_measure(commands: Commands) -> None:
+    command = add_command(
         commands,
         "measure",
         _measure,
@@ -320,10 +292,10 @@ def _add_measure(commands: _Commands) -> None:
     )
 
 
-def _add_sotopia(commands: _Commands) -> None:
+def _add_sotopia(commands: Commands) -> None:
     about = "Social scenarios as SOTOPIA publishes them: import."
     sotopia = commands.add_parser("sotopia", help=about, description=about, allow_abbrev=False)
-    importing = _command(
+    importing = add_command(
         sotopia.add_subparsers(metavar="COMMAND", required=True),
         "import",
         _sotopia_import,
@@ -332,11 +304,11 @@ def _add_sotopia(commands: _Commands) -> None:
         cli_sotopia.NOTES,
     )
     cli_sotopia.add_options(importing)
-    _add_overwrite(importing)
+    add_overwrite(importing)
 
 
-def _add_train(commands: _Commands) -> None:
-    train = _command(
+def _add_train(commands: Commands) -> None:
+    train = add_command(
         commands,
         "train",
         _train,
@@ -348,26 +320,6 @@ def _add_train(commands: _Commands) -> None:
     train.usage = "omar-envs train [-h] --recipe NAME [--key VALUE ...]"
 
 
-def _command(
-    commands: _Commands,
-    name: str,
-    command: _Command,
-    summary: str,
-    example: str,
-    notes: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"example:\n  {example}\n\n{notes}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(command=command)
-    return parser
-
-
 def _add_game(parser: argparse.ArgumentParser) -> None:
     known = " or ".join(name.removesuffix("_v0") for name in ENVS)
     parser.add_argument(
@@ -376,38 +328,7 @@ def _add_game(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{known} (default: what the models were trained on, else werewolf)",
     )
-    _add_set(parser)
-
-
-def _add_set(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="settings"
-    )
-
-
-def _add_overwrite(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
-
-
-def _add_batch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--batch", type=_positive, default=256, metavar="N", help="games at once (default: 256)"
-    )
-
-
-def _natural(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number from 0, of at most 18 digits: got {text[:40]!r}"
-        )
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    number = _natural(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("must be at least 1: got 0")
-    return number
+    add_set(parser)
 
 
 if __name__ == "__main__":

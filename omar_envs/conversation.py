@@ -208,7 +208,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         return View(
             agent=agent,
             name=self._name(agent),
-            role=self._role(agent),
+            role=self._roles[agent],
             alive=self._alive(agent),
             request=inbox.request,
             text=inbox.text(),
@@ -232,12 +232,12 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         return self._ledger.step_components()
 
     def _publish(self) -> None:
-        if self._over:
+        if self._pending:
+            self.agent_selection = self._pending[0]
+        elif self._over:
             ended = self.truncations if self._hit_limit() else self.terminations
             ended.update(dict.fromkeys(self.agents, True))
             self.agent_selection = self.agents[0]
-        elif self._pending:
-            self.agent_selection = self._pending[0]
         ledger = self._ledger
         self.rewards = ledger.rewards
         self._cumulative_rewards = ledger.rewards_since_act
@@ -264,7 +264,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             "messages": messages,
             "new_messages": messages[inbox.num_seen_at_last_act :],
             "alive": self._alive(agent),
-            "role": self._role(agent),
+            "role": self._roles[agent],
             "reward_components": self._ledger.components_since_act(agent),
             "invalid_actions": inbox.invalid_acts,
         }

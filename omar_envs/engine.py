@@ -76,7 +76,7 @@ class Engine(Game):
     __slots__ = (
         *("_acts", "_components", "_fined", "_format_penalty", "_generator", "_held", "_inboxes"),
         *("_invalid_penalty", "_judge", "_judge_weight", "_judgement", "_ledger"),
-        *("_length_penalty", "_log", "_over", "_pending", "_private_tags", "_sequential"),
+        *("_length_penalty", "_log", "_over", "_pending", "_private_tags", "_roles", "_sequential"),
         *("_stage", "_stages", "_turn", "pauses", "seed_used", "waits_for_judgement"),
     )
 
@@ -176,7 +176,7 @@ class Engine(Game):
             config=self.config,
             seed=self.seed_used,
             seats=tuple(
-                Seat(agent, self._name(agent), self._role(agent)) for agent in self.possible_agents
+                Seat(agent, self._name(agent), self._roles[agent]) for agent in self.possible_agents
             ),
             stages=tuple(self._stages),
             messages=tuple(self._log.messages),
@@ -245,6 +245,7 @@ class Engine(Game):
         self._over = False
         self._judgement = None
         self._begin()
+        self._roles = {agent: self._role(agent) for agent in self.possible_agents}
         self._inboxes = {
             agent: Inbox(agent, self._system_prompt(agent), self._log)
             for agent in self.possible_agents
@@ -255,8 +256,9 @@ class Engine(Game):
     def _take(self, agent: str, action: object) -> None:
         inbox = self._inboxes[agent]
         request = inbox.request
-        assert request is not None  # _ask came before
-        self._ledger.begin_step(agent)
+        assert request is not None  # it was asked before
+        if self._ledger.unsettled:
+            self._ledger.begin_step(agent)
         # Only what is recorded is read, so that the record replays to the same bytes.
         reply = clean(action) if isinstance(action, str) else ""
         parsed = self._read(agent, request, reply)
@@ -278,7 +280,8 @@ class Engine(Game):
             self._close_stage()
             self._advance()
         elif self._sequential:
-            self._ask(pending[0])
+            following = pending[0]
+            self._inboxes[following].open(self._request(following))
 
     def _fine(self, agent: str, request: Request, parsed: Parsed) -> None:
         if not parsed.valid:
@@ -304,7 +307,7 @@ class Engine(Game):
             self._pending = list(agents)
             if agents:
                 for agent in agents[:1] if self._sequential else agents:
-                    self._ask(agent)
+                    self._inboxes[agent].open(self._request(agent))
                 return
             if self.pauses:
                 return
@@ -315,9 +318,6 @@ class Engine(Game):
         self._ledger.begin_step("")
         self._close_stage()
         self._advance()
-
-    def _ask(self, agent: str) -> None:
-        self._inboxes[agent].open(self._request(agent))
 
     def _publish_act(self, agent: str, request: Request, text: str) -> None:
         if request.kind is not SPEAK:

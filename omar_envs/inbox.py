@@ -119,8 +119,9 @@ class Inbox:
         return ({"role": "system", "content": self._system_prompt}, *self._chat)
 
     def _catch_up(self) -> None:
-        messages, lines = self._log.seen_by(self._agent, self._cursor)
-        self._cursor = len(self._log.messages)
+        log = self._log
+        messages, lines = log.seen_by(self._agent, self._cursor)
+        self._cursor = len(log.messages)
         self._messages += tuple(messages)
         self._lines += lines
         self._text = "\n".join((self._text, *lines))

@@ -34,6 +34,8 @@ class Ledger:
         rewards: sum over components of the latest step: PettingZoo's ``rewards``.
         rewards_since_act: the same since each agent's last act, that act
             included: what ``last()`` returns.
+        unsettled: whether anybody was paid since its last act; else
+            :meth:`begin_step` has nothing to do.
     """
 
     def __init__(self, agents: Sequence[str], components: Sequence[str]) -> None:
@@ -45,6 +47,7 @@ class Ledger:
         self._unknown: str | None = None
         self.rewards = self._zeros.copy()
         self.rewards_since_act = self._zeros.copy()
+        self.unsettled = False
 
     def begin_step(self, agent: str) -> None:
         """``agent`` acts: a new step for all, and what it was paid before is settled."""
@@ -54,12 +57,14 @@ class Ledger:
         if agent in self._since_act:
             del self._since_act[agent]
             self.rewards_since_act = {**self.rewards_since_act, agent: 0.0}
+            self.unsettled = bool(self._since_act)
 
     def pay(self, agent: str, component: str, amount: float, *, turn: int) -> None:
         """Add ``amount`` to a component, in every sum; ``turn`` is the agent's, from 0."""
         if not self._step:
             self.rewards = self._zeros.copy()
             self.rewards_since_act = self.rewards_since_act.copy()
+            self.unsettled = True
         self._payments.append(_Payment(agent, turn, component, amount))
         self.rewards[agent] = self._add(self._step, agent, component, amount)
         self.rewards_since_act[agent] = self._add(self._since_act, agent, component, amount)

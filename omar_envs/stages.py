@@ -94,7 +94,7 @@ class Game(ABC):
 
     @abstractmethod
     def _role(self, agent: str) -> str | None:
-        """The agent's own role."""
+        """The agent's own role, fixed for the game."""
 
     @abstractmethod
     def _alive(self, agent: str) -> bool:

@@ -47,7 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("wrappers", "policy", "chat_policy", "endpoint", "metering", "judge", "playing"),
     ("rollout",),
     ("transcript", "arena", "replay"),
-    ("cli", "cli_judge", "cli_sotopia", "by_name", "terminal", "integrations", ""),
+    ("cli", "cli_judge", "cli_options", "cli_sotopia", "by_name", "terminal", "integrations", ""),
 )
 """Bottom first. A name stands for the module and all below it that have no entry
 of their own; the empty name is the package's ``__init__``."""

@@ -15,7 +15,7 @@ from omar_envs.types import Episode, JudgeResult
 
 @pytest.fixture(scope="module")
 def episodes() -> list[Episode]:
-    return rollout.run(lambda: social(max_turns=3), Talkers(), episodes=6, seed=0)
+    return rollout.run(lambda: social(max_turns=3), Talkers(), episodes=4, seed=0)
 
 
 def judge_at(
@@ -28,10 +28,10 @@ def judge_at(
         rubric=rubric,
         per_utterance=per_utterance,
         concurrency=8,
-        timeout=300,
+        timeout=600,
         max_retries=0,
         temperature=1.0,
-        max_tokens=3000,
+        max_tokens=2000,
         cache=cache,
         extra_body={"repetition_penalty": 1.1},
     )
@@ -54,67 +54,48 @@ def check(result: JudgeResult, rubric: Rubric, episode: Episode) -> None:
             assert score.is_integer() and each.low <= score <= each.high
 
 
-@pytest.mark.parametrize("rubric", [SOTOPIA, OMAR], ids=lambda rubric: rubric.name)
-def test_answers_keep_to_the_schema_and_are_asked_for_once(
-    server: Server, episodes: list[Episode], rubric: Rubric, tmp_path: Path, report: list[str]
+def test_answers_keep_to_the_schema_and_are_paid_for_once(
+    server: Server, episodes: list[Episode], tmp_path: Path, report: list[str]
 ) -> None:
-    with PeakWatch(server) as watch, judge_at(server, tmp_path, rubric) as judge:
+    with PeakWatch(server) as watch, judge_at(server, tmp_path) as judge:
         results = judge.judge_many(episodes)
-        first = judge.usage
+        usage = judge.usage
     for result, episode in zip(results, episodes, strict=True):
-        check(result, rubric, episode)
-    ok = sum(result.status == "ok" for result in results)
-    assert first.requests == len(episodes), "no answer was unusable and asked for again"
-    assert first.cut == len(episodes) - ok
-    assert first.failures == first.unmetered == 0
-    assert ok >= len(episodes) / 2
-    assert watch.peak > 2, "judgements were asked for together"
+        check(result, SOTOPIA, episode)
+    ok = [each for each, result in zip(episodes, results, strict=True) if result.status == "ok"]
+    assert usage.requests == len(episodes), "no answer was against the schema and asked for again"
+    assert usage.cut == len(episodes) - len(ok)
+    assert usage.failures == usage.unmetered == 0
+    assert len(ok) >= len(episodes) / 2
+    assert watch.peak > 1, "judgements were asked for together"
 
-    with judge_at(server, tmp_path, rubric) as judge:
-        again = judge.judge_many(episodes)
-        second = judge.usage
-    assert second.requests == len(episodes) - ok, "only what was cut was asked for again"
-    for old, new in zip(results, again, strict=True):
-        assert old == new or old.status == "failed"
-    with judge_at(server, tmp_path, rubric) as judge:
-        kept = [episode for episode, old in zip(episodes, results, strict=True) if old.scores]
-        assert judge.judge_many(kept) == [old for old in results if old.scores]
+    with judge_at(server, tmp_path) as judge:
+        assert judge.judge_many(ok) == [result for result in results if result.status == "ok"]
         assert judge.usage.requests == 0
     report.append(
-        f"judge, {rubric.name}: {ok} of {len(episodes)} ok, {first.cut} cut, none against the "
-        f"schema; {first.completion_tokens:,} tokens; {watch.peak} requests at once; "
-        f"asked again: {second.requests} requests"
+        f"judge, {SOTOPIA.name}: {len(ok)} of {len(episodes)} ok, {usage.cut} cut, none against "
+        f"the schema; {usage.completion_tokens:,} tokens; {watch.peak} requests at once; "
+        f"asked again: {len(ok)} from the cache, 0 requests"
     )
 
 
-def test_acts_are_judged_one_by_one(
-    server: Server, episodes: list[Episode], tmp_path: Path
+def test_pays_the_players_of_a_game_for_each_of_their_acts(
+    server: Server, tmp_path: Path, report: list[str]
 ) -> None:
-    episode = episodes[0]
     with judge_at(server, tmp_path, OMAR, per_utterance=True) as judge:
-        (result,) = judge.judge_many([episode])
-    check(result, OMAR, episode)
-    if result.importances is not None:
-        for agent, shares in result.importances.items():
-            assert len(shares) == len(episode.turns_of(agent))
-            assert all(share in (0, 1 / 3, 2 / 3, 1) for share in shares)
-    else:
-        assert result.status == "failed"
-
-
-def test_pays_the_players_of_a_game(server: Server, tmp_path: Path, report: list[str]) -> None:
-    with judge_at(server, tmp_path) as judge:
         played = rollout.run(
             lambda: social(max_turns=2, reward="judge", judge=judge),
             Talkers(),
-            episodes=3,
+            episodes=2,
             seed=1,
         )
-    paid = [[rewards["judge"] for rewards in episode.rewards.values()] for episode in played]
-    for game in paid:
-        assert all(reward is None for reward in game) or all(
-            isinstance(reward, float) and -10 <= reward <= 10 for reward in game
-        )
-    num_paid = sum(None not in game for game in paid)
+    num_paid = 0
+    for episode in played:
+        paid = [rewards["judge"] for rewards in episode.rewards.values()]
+        if None in paid:
+            assert paid == [None] * len(paid)
+        else:
+            num_paid += 1
+            assert all(0 <= reward <= 10 for reward in paid if reward is not None)
     assert num_paid > 0
-    report.append(f"judge as reward: {num_paid} of {len(paid)} games paid")
+    report.append(f"judge, {OMAR.name}, as reward per act: {num_paid} of {len(played)} games paid")

@@ -27,11 +27,12 @@ TALK_ACTS = (NONE, SPEAK, NON_VERBAL, ACTION, LEAVE)
 
 _NON_VERBAL = re.compile(r"non[- ]?verbal( communication)?")
 _EVERYBODY = ("all", "everyone", "everybody")
-_FENCE = re.compile(r"```[a-z]*\s*\n?(.*?)\s*```", re.IGNORECASE | re.DOTALL)
+_FENCE = re.compile(r"```[a-z]*+", re.IGNORECASE)
+# Possessive: white space without end must not take time without end.
 _PLAIN_CLOSING = re.compile(
-    r"(?P<act>accept)(?:\s+(?P<whose>\"[^\"]*\"))?[.!]?"
-    r"|(?P<put>propose)\s*:?\s*(?P<what>\{.*\}|\"[^\"]*\"|[-+]?\d[\d.,]*)"
-    r"|(?P<reply>answer)\s*:?\s*(?P<text>\"[^\"]*\"|[-+]?\d[\d.,]*)[.]?",
+    r"(?P<act>accept)(?:\s++(?P<whose>\"[^\"]*+\"))?[.!]?"
+    r"|(?P<put>propose)\s*+:?\s*+(?P<what>\{.*\}|\"[^\"]*+\"|[-+]?\d[\d.,]*+)"
+    r"|(?P<reply>answer)\s*+:?\s*+(?P<text>\"[^\"]*+\"|[-+]?\d[\d.,]*)[.]?",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -173,7 +174,8 @@ def _from_object(
     except RecursionError:
         return _unreadable('"argument" is nested too deep')
     if named in CLOSING_ACTS:
-        return Drawn(named, argument, exact=exact)
+        # An answer is sealed, and whose proposal is accepted stands in the argument.
+        return Drawn(named, argument, value.get("to") if named == "propose" else None, exact)
     if named in (NONE, LEAVE):
         return Drawn(named, exact=exact)
     if not isinstance(argument, str):
@@ -228,8 +230,10 @@ def _tidy(value: Any, private_tags: Sequence[str]) -> Any:
 
 
 def _body(text: str) -> str:
-    fenced = _FENCE.fullmatch(text) if text[:1] == "`" else None
-    return fenced[1] if fenced else text
+    fence = _FENCE.match(text)
+    if fence is None or not text.endswith("```") or len(text) < fence.end() + 3:
+        return text
+    return text[fence.end() : -3].strip()
 
 
 def _quoted(value: str) -> str:

@@ -199,7 +199,15 @@ class SotopiaEnv(ConversationEnv):
         kind = drawn.action_type
         if not kind:
             return Parsed("", False, drawn.error)
+        heard_by = Readers()
+        if drawn.to is not None:
+            present = {n: a for n, a in self._ids.items() if a in self._present}
+            heard_by = readers(drawn.to, present, agent)
+            if heard_by.error:
+                return Parsed("", False, heard_by.error)
         if kind not in TALK_ACTS:
+            if heard_by.agents:
+                return Parsed("", False, 'a proposal is for all to see: leave out "to"')
             assert self._settlement is not None  # it names the closing acts
             ruling = self._settlement.check(self._seats[agent], kind, drawn.argument)
             if not ruling.legal:
@@ -210,12 +218,6 @@ class SotopiaEnv(ConversationEnv):
         line = single_line(drawn.argument)
         if not line:
             return Parsed("", False, "the reply is empty")
-        heard_by = Readers()
-        if drawn.to is not None:
-            present = {n: a for n, a in self._ids.items() if a in self._present}
-            heard_by = readers(drawn.to, present, agent)
-            if heard_by.error:
-                return Parsed("", False, heard_by.error)
         act = Act(kind, line[: request.max_chars].rstrip(), heard_by.agents)
         exact = drawn.exact and len(line) <= request.max_chars
         return Parsed(to_text(act), True, "", exact)

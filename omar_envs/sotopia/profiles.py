@@ -149,8 +149,8 @@ class ScenarioSet(msgspec.Struct, frozen=True):
     Attributes:
         agents, environments: by ``pk``.
         relationships, combos: in the order of their files.
-        hard: ``pk`` of the combos, or of the environments where a set has no list of
-            combos, that are known to be hard.
+        hard: ``pk`` of the combos, or of the environments whatever their cast, that are
+            known to be hard.
     """
 
     agents: dict[str, AgentProfile]

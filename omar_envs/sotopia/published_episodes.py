@@ -326,7 +326,7 @@ def _is_act(where: str, message: object) -> bool:
         or not all(isinstance(part, str) for part in message)
     ):
         raise FieldError(where, f"{shown(message)} is not sender, receiver and content")
-    return message[0] != _ENVIRONMENT
+    return bool(message[0] != _ENVIRONMENT)
 
 
 def _in_turn(turns: Sequence[Sequence[_Act]], num_seats: int) -> list[_Act]:

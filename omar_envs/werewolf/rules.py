@@ -27,7 +27,14 @@ import numpy as np
 
 from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of, without
 from omar_envs.werewolf.schedule import Step, StepKind, day_steps, night_steps
-from omar_envs.werewolf.settings import MAX_PLAYERS, MIN_PLAYERS, ROLES, Rules, default_roles
+from omar_envs.werewolf.settings import (
+    DRAWN,
+    MAX_PLAYERS,
+    MIN_PLAYERS,
+    ROLES,
+    Rules,
+    default_roles,
+)
 from omar_envs.werewolf.tally import count, most, two_most
 
 __all__ = [
@@ -198,21 +205,15 @@ class Game:
                 if not self._voiceless:
                     return voters.copy()
                 return [player for player in voters if player not in self._voiceless]
-            case "discussion":
-                return self._speakers()
-            case "bid":
+            case "discussion" if self.rules.discussion in DRAWN:
+                return self._order.copy()
+            case "discussion" if self.rules.discussion == "bidding":
+                return [self._speaker] if self._speaker >= 0 else []
+            case "discussion" | "bid":
                 return self._living.copy()
             case "shot" if not self.targets(step.actor, "shot"):
                 return []
         return [step.actor]
-
-    def _speakers(self) -> list[int]:
-        match self.rules.discussion:
-            case "bidding":
-                return [self._speaker] if self._speaker >= 0 else []
-            case "random_order" | "daily_order":
-                return self._order.copy()
-        return self._living.copy()
 
     def _night_actors(self, step: Step) -> list[int]:
         return [

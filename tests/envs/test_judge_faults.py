@@ -336,7 +336,8 @@ def test_under_mixed_faults_a_score_is_right_or_not_there(seed: int, tmp_path: P
 def test_attempts_that_are_lost_count_towards_the_cap() -> None:
     """Each may be billed, at 40 a time; a third of them might pass 100."""
     settings = {"prices": (0, 1e6), "max_tokens": 40, "max_cost": 100, "max_retries": 3}
-    with ChatServer(in_order(Reset(GOOD[:20]))) as server, judge_at(server, **settings) as judge:
+    behave = in_order(Reset(GOOD[:20]))
+    with ChatServer(behave) as server, judge_at(server, concurrency=1, **settings) as judge:
         results = judge.judge_many(many_talks(2))
         assert len(server.calls) == 2
         assert judge.usage.cost == 0

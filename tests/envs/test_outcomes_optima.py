@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import permutations, product
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -243,6 +244,12 @@ def test_prices_by_hand() -> None:
     assert agreed(PIANO, 420).scores == (1.0, 0.25)
     assert agreed(PIANO, 300).scores == (0.25, 1.0)
     assert agreed(PIANO, 280).scores == (0.125, 1.0)
+    assert [agreed(PIANO, price).measures["joint_share"] for price in (299, 300, 420, 421)] == [
+        0,
+        1,
+        1,
+        0,
+    ]
     assert agreed(PIANO, 0).scores == (0.0, 1.0)
     assert opened(NO_ZONE).result().scores == (1.0, 1.0)
     assert agreed(NO_ZONE, 420).scores == (1.0, 0.25)
@@ -407,6 +414,12 @@ def test_public_goods(endowments: list[int], multiplier: float, data: st.DataObj
 
 
 # --- shared answers -------------------------------------------------------------
+
+
+def test_half_of_the_seats_are_no_majority() -> None:
+    pair = msgspec.structs.replace(SITE, private=SITE.private[:2])
+    assert answered(pair, ("the bay", "the hill")).scores == (0.0, 0.0)
+    assert answered(pair, ("the bay", "the bay")).scores == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections import Counter
 from itertools import combinations, product
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from omar_envs.errors import ConfigError
@@ -30,6 +32,7 @@ from omar_envs.sotopia.profiles import (
 from omar_envs.sotopia.visibility import ENVIRONMENT, visible_text
 
 ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "omar_envs" / "sotopia" / "data"
 SCENARIOS = scenarios()
 CHARACTERS = tuple(library().agents.values())
 COMBOS = library().combos
@@ -86,6 +89,16 @@ def test_every_kind_of_scenario_is_there() -> None:
     assert {mark.strip("</>").split()[0] for mark in marks} == MARKS
 
 
+def test_no_key_is_given_twice() -> None:
+    """A second row of the same key would silently take the place of the first."""
+    for files, held in (
+        (("computed.json", "judged.json"), library().environments),
+        (("characters.json",), library().agents),
+    ):
+        keys = [row["pk"] for file in files for row in json.loads((DATA / file).read_bytes())]
+        assert keys == list(held)
+
+
 def test_hard_is_the_list_of_the_hard_ones() -> None:
     hard = scenarios(difficulty="hard")
     assert library().hard == tuple(profile.pk for profile in hard)
@@ -94,7 +107,7 @@ def test_hard_is_the_list_of_the_hard_ones() -> None:
 
 
 def test_the_licence_is_stated_beside_the_data() -> None:
-    stated = (ROOT / "omar_envs" / "sotopia" / "data" / "LICENSE.md").read_text("utf-8")
+    stated = (DATA / "LICENSE.md").read_text("utf-8")
     assert "CC-BY-4.0" in stated
     assert "computed.json" in stated and "judged.json" in stated
 
@@ -272,7 +285,7 @@ def test_a_name_is_no_part_of_another_name_and_in_no_scenario() -> None:
         (name, other) for name in names for other in names if name != other and name in other
     ]
     for profile in SCENARIOS:
-        words = {word for (word,) in word_grams(" ".join(texts(profile)), 1)}
+        words = {word for (word,) in word_grams(msgspec.json.encode(profile).decode(), 1)}
         assert not words & {each.first_name.casefold() for each in CHARACTERS}
 
 

@@ -132,8 +132,8 @@ INVALID: dict[Any, str] = {
     '{"action_type": ["speak"], "argument": "x"}': "must be text",
     '{"action_type": ' + "[" * 900 + "]" * 900 + "}": "must be text",
     '{"action_type": "propose", "argument": {"price": 3}}': "take one of",
-    '{"action_type": "speak"}': "is empty",
-    '{"action_type": "speak", "argument": ""}': "is empty",
+    '{"action_type": "speak"}': '"argument" of speak is empty',
+    '{"action_type": "speak", "argument": ""}': '"argument" of speak is empty',
     '{"action_type": "action", "argument": " \\n\\u2028 "}': "is empty",
     '{"action_type": "speak", "argument": "<think>x</think>"}': "is empty",
     '{"action_type": "speak", "argument": "\\u003cthink>x"}': "is empty",
@@ -355,6 +355,24 @@ def test_an_illegal_closing_act_is_told_to_its_agent_alone() -> None:
     assert "zzqx" not in str(env.view("agent_0").log)
 
 
+def test_a_proposal_is_never_private() -> None:
+    """What was meant for some alone is not shown to all: it is refused."""
+    scenario = meeting(3, outcomes(3)[5])
+    for to, valid in [
+        (["agent_1"], False),
+        (["Nobody"], False),
+        (["agent_1", "agent_2"], True),
+        ("all", True),
+        ([], True),
+    ]:
+        env = started(0, 3, scenario=scenario)
+        proposal = json.loads(example(env.view("agent_0")))
+        for agent in env.acting:
+            env.step(json.dumps({**proposal, "to": to}) if agent == "agent_0" else "Hm.")
+        assert env._acts[0].valid == valid
+        assert ("proposes" in env.observe("agent_2")["text"].split("How to act")[1]) == valid
+
+
 def test_the_examples_of_the_rules_are_legal() -> None:
     for seats in range(2, 6):
         for outcome in outcomes(seats)[1:]:
@@ -363,6 +381,23 @@ def test_the_examples_of_the_rules_are_legal() -> None:
             turn = env._acts[0]
             placeholder = "the friend's name" in turn.reply
             assert turn.valid != placeholder, (outcome, turn.error)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(
+            f"{word}{{0}}x"
+            for word in ("propose", "answer", "accept", "propose:", "```", "```json")
+        ),
+        *("```{0}x```", "propose {{{0}x", 'answer "{0}x', "<think{0}x", "x{0}<", "{{{0}x"),
+    ],
+)
+@pytest.mark.parametrize("filler", [" ", "\n", "a", "1,", "`", "<", "}", '"'])
+def test_a_reply_without_end_is_read_all_the_same(reply: str, filler: str) -> None:
+    """Where reading takes the square of the length, this test does not end."""
+    drawn = draw(reply.format(filler * 300_000), ("think",), ("propose", "accept", "answer"))
+    assert drawn.action_type or drawn.error
 
 
 # --- laws -----------------------------------------------------------------------

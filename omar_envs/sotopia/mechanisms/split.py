@@ -151,4 +151,4 @@ class Split(DealOutcome, frozen=True, tag="split"):
 @lru_cache(maxsize=32)
 def _possible(budget: int, minimums: tuple[int, ...], needs: tuple[int, ...]) -> Points:
     amounts = compositions(budget, len(needs))
-    return np.where(amounts >= minimums, np.minimum(amounts, needs), 0)
+    return np.unique(np.where(amounts >= minimums, np.minimum(amounts, needs), 0), axis=0)
