@@ -44,8 +44,8 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
 
     # As in Engine.
     __slots__ = (
-        *("_action_space", "_cumulative_rewards", "_infos", "_observation_space", "_printed"),
-        *("agent_selection", "agents", "render_mode", "rewards", "terminations", "truncations"),
+        *("_action_space", "_cumulative_rewards", "_info_now", "_infos", "_observation_space"),
+        *("_printed", "agent_selection", "agents", "render_mode", "rewards", "terminations", "truncations"),
     )
 
     def __init__(
@@ -76,7 +76,9 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         # Made when asked for. Not shared between environments: a space has a generator.
         self._action_space: TextSpace | None = None
         self._observation_space: DictSpace | None = None
-        self._infos: dict[str, dict[str, Any]] = {}
+        # Of the selected agent alone, and of all: each made when it is asked for.
+        self._info_now: dict[str, Any] | None = None
+        self._infos: dict[str, dict[str, Any]] | None = None
         self._printed = 0
 
     # --- PettingZoo -------------------------------------------------------
@@ -160,12 +162,16 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
     ) -> tuple[Observation | None, float, bool, bool, dict[str, Any]]:
         """As PettingZoo's, but makes no other agent's part of :attr:`infos`."""
         agent = self.agent_selection
+        info = self._info_now
+        if info is None:
+            info = self._info(agent) if self._infos is None else self._infos[agent]
+            self._info_now = info
         return (
             {"text": self._inboxes[agent].text()} if observe else None,
             self._cumulative_rewards[agent],
             self.terminations[agent],
             self.truncations[agent],
-            self._infos[agent] if agent in self._infos else self._info(agent),
+            info,
         )
 
     @property
@@ -174,9 +180,10 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
 
         Made when it is first read after a step, and never changed by a later one.
         """
-        done = self._infos
-        if len(done) < len(self.agents):
-            self._infos = {a: done[a] if a in done else self._info(a) for a in self.agents}
+        if self._infos is None:
+            self._infos = {agent: self._info(agent) for agent in self.agents}
+            if self._info_now is not None:
+                self._infos[self.agent_selection] = self._info_now
         return self._infos
 
     def render(self) -> str | None:
@@ -241,7 +248,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         ledger = self._ledger
         self.rewards = ledger.rewards
         self._cumulative_rewards = ledger.rewards_since_act
-        self._infos = {}
+        self._info_now = self._infos = None
 
     def _leave(self, action: Any) -> None:
         agent = self.agent_selection
@@ -250,7 +257,9 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             return
         # As _was_dead_step, which would make the infos of all the others, too.
         del self.terminations[agent], self.truncations[agent], self._cumulative_rewards[agent]
-        self._infos.pop(agent, None)
+        self._info_now = None
+        if self._infos is not None:
+            del self._infos[agent]
         self.agents.remove(agent)
         self.rewards = dict.fromkeys(self.agents, 0.0)
         if self.agents:
@@ -259,7 +268,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
     def _info(self, agent: str) -> dict[str, Any]:
         inbox = self._inboxes[agent]
         messages = inbox.messages()
-        info = {
+        info: dict[str, Any] = {
             "request": inbox.request,
             "messages": messages,
             "new_messages": messages[inbox.num_seen_at_last_act :],
@@ -270,5 +279,4 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         }
         if self._judgement is not None:
             info["judge_status"] = self._judgement.status
-        self._infos[agent] = info
         return info

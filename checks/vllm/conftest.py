@@ -12,7 +12,7 @@ import pytest
 from checks.vllm.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-VLLM = ROOT / "runs" / "vllm-venv" / "bin" / "vllm"
+PYTHON = ROOT / "runs" / "vllm-venv" / "bin" / "python"
 WEIGHTS = ROOT / "runs" / "smollm2"
 LOG = ROOT / "runs" / "vllm-server.log"
 DID = pytest.StashKey[list[str]]()
@@ -26,9 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def server(pytestconfig: pytest.Config) -> Iterator[Server]:
-    if not VLLM.exists() or not WEIGHTS.exists():
+    if not PYTHON.exists() or not WEIGHTS.exists():
         pytest.fail("there is no server, or no model, to check against: run make test-vllm")
-    with Server(VLLM, WEIGHTS, LOG) as running:
+    with Server(PYTHON, WEIGHTS, LOG) as running:
         yield running
         pytestconfig.stash[DID] += summary(running)
 

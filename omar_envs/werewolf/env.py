@@ -80,6 +80,7 @@ class WerewolfEnv(ConversationEnv):
         self._personas = self._deal(self.table.persona_pool) if self.table.persona_pool else ()
         self._by_name = {name: player for player, name in enumerate(self._names)}
         self._name_of = dict(zip(self.possible_agents, self._names, strict=True))
+        self._before_speech = {a: f"{name}{self._says}" for a, name in self._name_of.items()}
         self._step = Step("discussion", 0)
         self._label = ""
         self._pack: tuple[str, ...] = ()
@@ -375,12 +376,14 @@ class WerewolfEnv(ConversationEnv):
     # --- words ------------------------------------------------------------
 
     def _line(self, message: Message) -> str:
-        if message.sender == MODERATOR:
+        sender = message.sender
+        if message.kind == "speech":
+            if message.audience is None:
+                return self._before_speech[sender] + message.text
+            return f"{self._name_of[sender]}{self._whispers}{message.text}"
+        if sender == MODERATOR:
             return f"{self._stars}{message.text}"
-        name = self._name_of[message.sender]
-        if message.kind == "action":
-            return f"{self._stars}{name} {message.text}"
-        return f"{name}{self._says if message.audience is None else self._whispers}{message.text}"
+        return f"{self._stars}{self._name_of[sender]} {message.text}"
 
     def _invalid_notice(self, request: Request, text: str, error: str) -> str:
         return self._prompts.invalid(text)

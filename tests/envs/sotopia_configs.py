@@ -297,7 +297,10 @@ def reply(view: View, below: Below) -> Any:
         case 10:
             return str(HOSTILE[below(len(HOSTILE))])
         case 11:
-            return act(("speak", "action", "answer", "propose")[below(4)], str(_hostile(below)))
+            return act(
+                ("speak", "action", "answer", "propose")[below(4)],
+                str(HOSTILE[below(len(HOSTILE))]),
+            )
         case 12:
             return ODD_JSON[below(len(ODD_JSON))]
         case 13:
@@ -309,7 +312,3 @@ def reply(view: View, below: Below) -> Any:
         case 16:
             return act("answer", ("share", "north", "Kim", 3)[below(4)])
     return f"I say {below(1000)}, {name}."
-
-
-def _hostile(below: Below) -> Any:
-    return HOSTILE[below(len(HOSTILE))]

@@ -26,7 +26,7 @@ from omar_envs.judge import (
     judge_from_url,
 )
 from omar_envs.judging import reward_of
-from omar_envs.types import JudgeResult
+from omar_envs.types import Episode, JudgeResult
 from tests.envs.chat_server import Call, ChatServer, Send, say
 from tests.envs.episode_samples import werewolf_game
 from tests.envs.games import finish, play
@@ -99,7 +99,14 @@ def test_a_game_is_told_with_roles_and_with_who_heard_what() -> None:
     assert first["heard_by"] == sorted([keys["Ana"], keys["Ema"]])
     assert record["transcript"][0]["heard_by"] == "everyone"
     assert len(record["transcript"]) == len(episode.messages)
-    assert "player_" not in json.dumps(record), "an agent's id tells its seat"
+
+
+@pytest.mark.parametrize("game", [werewolf_game(), play(3, num_players=7)])
+def test_no_agents_id_reaches_the_judge(game: Episode) -> None:
+    """It would tell the seat, which is what shuffling hides."""
+    _, server = ask(game, per_utterance=True)
+    for body in server.bodies:
+        assert "player_" not in json.dumps(body)
 
 
 def test_private_reasoning_never_reaches_the_judge() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omar_envs.sotopia.mechanisms import AnyOutcome
+from omar_envs.sotopia.mechanisms import AnyOutcome, Friend, MutualFriend
 from tests.envs.settlements import (
     CHORES,
     FRIENDS,
@@ -198,6 +198,15 @@ def test_every_price_of_two_decimals_comes_back_unchanged(hundredths: int) -> No
         deal = json.loads(legal(game, 0, "propose", argument).argument)
         assert round(deal["price"] * 100) == hundredths
         assert f"{deal['price']:.2f}" == written
+
+
+def test_what_could_be_two_is_neither() -> None:
+    known = (Friend("Mo Abel"), Friend("Mo Abels"), Friend("Li Berg"))
+    game = opened(MutualFriend((known, (Friend("Mo Abel"),))))
+    assert json.loads(legal(game, 0, "answer", "mo abel").argument) == "Mo Abel"
+    assert json.loads(legal(game, 0, "answer", "mo abels").argument) == "Mo Abels"
+    for either in ("the Mo Abel", "Mo"):
+        assert "on your list" in refused(game, 0, "answer", either)
 
 
 def test_equal_deals_have_equal_text() -> None:

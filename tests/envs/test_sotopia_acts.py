@@ -38,12 +38,13 @@ def one_turn(reply: Any, names: list[str] = CAST, **settings: Any) -> tuple[Conv
 
 
 def lines(env: ConversationEnv, agent: str) -> list[str]:
-    """What the agent heard of the others' acts."""
-    return [
-        line
-        for line, message in zip(env._log.lines, env._log.messages, strict=True)
-        if message.visible_to(agent) and message.sender != "moderator"
-    ]
+    """What stands in the agent's observation of all participants' acts."""
+    view = env.view(agent)
+    text = view.text.removeprefix(view.messages[0]["content"])
+    if view.request is not None:
+        text = text.removesuffix(view.request.instruction)
+    shown = [line for line in text.split("\n") if line]
+    return [line for line, m in zip(shown, view.log, strict=True) if m.sender != "moderator"]
 
 
 # --- what is read ---------------------------------------------------------------

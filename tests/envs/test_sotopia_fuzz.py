@@ -48,8 +48,8 @@ def lawful_game(config: Config, seed: int) -> Episode:
         for agent in agents:
             paid[agent] += env.rewards[agent]
             assert math.isfinite(paid[agent])
-            parts = env.infos[agent]["reward_components"].values()
-            assert sum(parts) == env._cumulative_rewards[agent]
+        _, reward, _, _, info = env.last()
+        assert reward == sum(info["reward_components"].values())
     episode = env.episode()
     lawful_end(env, episode)
     assert {a: episode.total_reward(a) for a in agents} == pytest.approx(paid)

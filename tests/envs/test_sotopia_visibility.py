@@ -44,6 +44,7 @@ MARKED = {
     '<p viewer="">hidden</p>': (ENVIRONMENT,),
     "<p viewer=>hidden</p>": (ENVIRONMENT,),
     "<p viewer>hidden</p>": (ENVIRONMENT,),
+    '<p data-viewer="all">hidden</p>': (ENVIRONMENT,),
     '<p viewer="agent_0>hidden</p>': (ENVIRONMENT,),
     "<p viewer='agent_0\">hidden</p>": (ENVIRONMENT,),
     "<p viewer=“agent_0”>hidden</p>": (ENVIRONMENT,),
