@@ -34,10 +34,16 @@ function renderResult() {
   const ending = terminated ? "Played to its end" : "Cut short by a limit";
   const settings = { environment: env, seed: games[state.game].seed, ...config };
   result.replaceChildren(
-    el("h2", {}, winner ? "Winner: " : "Result: ", winner ? valueNode(winner) : "no winner"),
+    el("h2", {}, winner ? "Winner: " : "Result: ", headline(outcome)),
     el("p", {}, ending),
     el("details", {}, el("summary", {}, "Outcome in full"), valueNode(others)),
     el("details", {}, el("summary", {}, "Settings"), valueNode(settings)));
+}
+
+/** Who has won, or in games without winners how it ended. */
+function headline({ winner, reason }) {
+  if (winner) return valueNode(winner);
+  return winner === undefined && reason ? valueNode(reason) : "no winner";
 }
 
 function rewardsNode() {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -164,6 +165,41 @@ def test_a_cap_ends_a_run_that_can_go_on(tmp_path: Path, episodes: list[Episode]
         assert len(server.calls) == 6
 
 
+PROGRAM = """\
+import argparse, sys
+from omar_envs import cli_judge
+parser = argparse.ArgumentParser()
+cli_judge.add_options(parser)
+try:
+    cli_judge.run(parser.parse_args(sys.argv[1:]))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def program(tmp_path: Path, server: ChatServer, *words: str, before: str = "") -> list[str]:
+    """The command as a process of its own."""
+    file = str(tmp_path / "talks.jsonl")
+    own = [file, "--judge", f"{server.url}#tiny", *words]
+    return [sys.executable, "-W", "error", "-c", before + PROGRAM, *own]
+
+
+@pytest.mark.parametrize("before", ["", "import sys; sys.modules['rich'] = None\n"])
+def test_progress_is_shown_to_a_terminal(
+    tmp_path: Path, episodes: list[Episode], before: str
+) -> None:
+    terminal, end = pty.openpty()
+    with ChatServer(judging) as server:
+        command = program(tmp_path, server, before=before)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, timeout=60, check=True)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(end)
+    os.close(terminal)
+    assert "judged" in shown
+    assert ("6 of 6" if before else "100%") in shown
+    assert b"6 episodes: 6 ok" in done.stdout
+
+
 def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path, episodes: list[Episode]) -> None:
     held = threading.Event()
 
@@ -173,16 +209,8 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path, episodes: list[Ep
         held.set()
         return Hang()
 
-    code = (
-        "import argparse, sys; from omar_envs import cli_judge\n"
-        "parser = argparse.ArgumentParser(); cli_judge.add_options(parser)\n"
-        "try: cli_judge.run(parser.parse_args(sys.argv[1:]))\n"
-        "except KeyboardInterrupt: sys.exit(130)\n"
-    )
-    file = str(tmp_path / "talks.jsonl")
     with ChatServer(behave) as server:
-        words = [file, "--judge", f"{server.url}#tiny", "--concurrency", "1"]
-        command = [sys.executable, "-W", "error", "-c", code, *words]
+        command = program(tmp_path, server, "--concurrency", "1")
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert held.wait(60)
             process.send_signal(signal.SIGINT)
