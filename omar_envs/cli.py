@@ -1,4 +1,4 @@
-"""The command ``omar-envs``: play, roll out, compare, measure, replay, import, train.
+"""The command ``omar-envs``: play, roll out, compare, measure, judge, replay, import, train.
 
 What its user got wrong is one line on standard error and exit code 2, never a
 traceback. Only the commands that need a model import the trainer, when they run.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omar_envs import __version__, cli_sotopia
+from omar_envs import __version__, cli_judge, cli_sotopia
 from omar_envs.arena import compare, total_games
 from omar_envs.by_name import Game, game_for, parse_settings, policy_by_name, training_libraries
 from omar_envs.cli_options import (
@@ -190,7 +190,7 @@ def _game(args: argparse.Namespace, *policies: str) -> Game:
 def _parser() -> Parser:
     parser = Parser(
         prog="omar-envs",
-        description="Social games for language models: play, compare, measure, replay, train.",
+        description="Social games for language models: play, compare, judge, replay, train.",
         epilog="Each command explains itself: omar-envs play --help",
         allow_abbrev=False,
     )
@@ -201,6 +201,16 @@ def _parser() -> Parser:
     _add_replay(commands)
     _add_eval(commands)
     _add_measure(commands)
+    cli_judge.add_options(
+        add_command(
+            commands,
+            "judge",
+            cli_judge.run,
+            cli_judge.SUMMARY,
+            cli_judge.EXAMPLE,
+            cli_judge.NOTES,
+        )
+    )
     _add_sotopia(commands)
     _add_train(commands)
     return parser

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from omar_envs.cli_options import DEFAULT, natural, positive
 from omar_envs.errors import ConfigError
 from omar_envs.judge import (
     Judgement,
@@ -45,13 +47,14 @@ The key is read from OPENAI_API_KEY. Several --judge make a panel. A rubric of o
 own: pydoc omar_envs.judge.rubric_files. Needs pip install 'omar-envs[judge]'.
 """
 
+_Number = TypeVar("_Number", int, float)
+
 _KINDS_TOLD = 5
 _LONGEST_REASON = 300
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command, on its own parser."""
-    default = "default: %(default)s"
     parser.add_argument("file", type=Path, metavar="FILE", help="episodes, as JSON lines")
     parser.add_argument(
         "--judge",
@@ -70,16 +73,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FILE", help="default: FILE with the ending .judged.jsonl"
     )
     parser.add_argument(
-        "--samples", type=int, default=1, metavar="K", help="the median of K judgements"
+        "--samples", type=positive, default=1, metavar="K", help="the median of K judgements"
     )
     parser.add_argument(
         "--per-utterance", action="store_true", help="also weigh every act by its importance"
     )
-    parser.add_argument("--concurrency", type=int, default=32, metavar="N", help=default)
-    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help=default)
-    parser.add_argument("--max-tokens", type=int, default=4096, metavar="N", help=default)
-    parser.add_argument("--temperature", type=float, default=0.0, help=default)
-    parser.add_argument("--seed", type=int, default=0, help=f"of the orders; {default}")
+    parser.add_argument("--concurrency", type=positive, default=32, metavar="N", help=DEFAULT)
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help=DEFAULT)
+    parser.add_argument("--max-tokens", type=positive, default=4096, metavar="N", help=DEFAULT)
+    parser.add_argument(
+        "--temperature",
+        type=_or_none(float),
+        default=0.0,
+        help="none: not sent, for models that know no other than their own (default: 0)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_or_none(natural),
+        default=0,
+        help="of the orders; none: not sent (default: 0)",
+    )
     parser.add_argument(
         "--schema",
         choices=("strict", "prompt"),
@@ -99,12 +112,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep answers there")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Judge a file of episodes.
+
+    Returns:
+        exit code: 0, or :data:`EXIT_NONE_OK`.
 
     Raises:
         ConfigError, EpisodeError: a setting, or a file, is of no use.
-        SystemExit: with :data:`EXIT_NONE_OK`.
     """
     out = args.file.with_suffix(".judged.jsonl") if args.out is None else args.out
     if out.resolve() == args.file.resolve():
@@ -146,8 +161,15 @@ def run(args: argparse.Namespace) -> None:
         judged = [known[name] for name in names]
         show(_report([line.judgement for line in judged], [judge.usage for judge in judges]))
         show(f"\n{len(judged)} judgements in {out}")
-    if not any(line.result.status == "ok" for line in judged):
-        raise SystemExit(EXIT_NONE_OK)
+    return 0 if any(line.result.status == "ok" for line in judged) else EXIT_NONE_OK
+
+
+def _or_none(number: Callable[[str], _Number]) -> Callable[[str], _Number | None]:
+    def read(text: str) -> _Number | None:
+        return None if text == "none" else number(text)
+
+    read.__name__ = number.__name__  # argparse names what it could not read by it
+    return read
 
 
 def _judge(args: argparse.Namespace, url: str) -> OpenAIJudge:

@@ -45,7 +45,15 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
     # As in Engine.
     __slots__ = (
         *("_action_space", "_cumulative_rewards", "_info_now", "_infos", "_observation_space"),
-        *("_printed", "agent_selection", "agents", "render_mode", "rewards", "terminations", "truncations"),
+        *(
+            "_printed",
+            "agent_selection",
+            "agents",
+            "render_mode",
+            "rewards",
+            "terminations",
+            "truncations",
+        ),
     )
 
     def __init__(

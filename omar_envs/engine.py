@@ -9,7 +9,7 @@ next, what is asked, what an act means, who has won).
 
 An agent sees the messages whose audience holds it, and its own private facts.
 :meth:`Engine.post` adds to one log, where each message is rendered once;
-:meth:`omar_envs.log.Log.seen_by` is the only place where the log meets a reader.
+:class:`omar_envs.log.Reader` is the only place where the log meets a reader.
 """
 
 from __future__ import annotations

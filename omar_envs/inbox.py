@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from omar_envs.log import Log
-from omar_envs.types import ChatMessage, Message, Request
+from omar_envs.log import Log, Reader
+from omar_envs.types import ChatMessage, Request
 
 
 class Act(msgspec.Struct, frozen=True, gc=False):
@@ -20,13 +20,12 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     error: str
 
 
-class Inbox:
-    """One agent's reading of the log, brought up to date whenever it is asked for.
+class Inbox(Reader):
+    """One agent's reading of the log, what it is asked, and what it has answered.
 
-    A message costs a reader two references, to it and to its line; the observation
-    is the text as it was last read, the lines that have come since, and the question.
-    The chat only ever grows at the end: what arrives between two requests becomes one
-    user message when the next request opens, or when the game ends.
+    The observation is the text as it was last read, the lines that have come since,
+    and the question. The chat only ever grows at the end: what arrives between two
+    requests becomes one user message when the next request opens, or when the game ends.
 
     Args:
         agent: whose it is.
@@ -41,27 +40,16 @@ class Inbox:
 
     __slots__ = (
         "_acts",
-        "_agent",
         "_asked_at",
         "_chat",
-        "_cursor",
-        "_lines",
-        "_log",
-        "_messages",
         "_system_prompt",
-        "_text",
         "invalid_acts",
         "num_seen_at_last_act",
         "request",
     )
 
     def __init__(self, agent: str, system_prompt: str, log: Log) -> None:
-        self._agent = agent
-        self._log = log
-        self._cursor = 0
-        self._messages: tuple[Message, ...] = ()
-        self._lines: list[str] = []
-        self._text = f"{system_prompt}\n"
+        super().__init__(agent, f"{system_prompt}\n", log)
         self._system_prompt = system_prompt
         # Without the system prompt.
         self._chat: list[ChatMessage] = []
@@ -98,18 +86,14 @@ class Inbox:
         """How many times the agent has acted."""
         return len(self._acts)
 
-    def messages(self) -> tuple[Message, ...]:
-        """Every visible message, oldest first."""
-        if self._cursor != len(self._log.messages):
-            self._catch_up()
-        return self._messages
-
     def text(self) -> str:
         """The observation: rules, transcript, and the request if there is one."""
         if self._cursor != len(self._log.messages):
             self._catch_up()
         request = self.request
-        return self._text if request is None else f"{self._text}\n\n{request.instruction}"
+        if request is None:
+            return self._transcript
+        return f"{self._transcript}\n\n{request.instruction}"
 
     @property
     def chat(self) -> tuple[ChatMessage, ...]:
@@ -117,14 +101,6 @@ class Inbox:
         while (message := self._next_in_chat()) is not None:
             self._chat.append(message)
         return ({"role": "system", "content": self._system_prompt}, *self._chat)
-
-    def _catch_up(self) -> None:
-        log = self._log
-        messages, lines = log.seen_by(self._agent, self._cursor)
-        self._cursor = len(log.messages)
-        self._messages += tuple(messages)
-        self._lines += lines
-        self._text = "\n".join((self._text, *lines))
 
     def _next_in_chat(self) -> ChatMessage | None:
         number, answered = divmod(len(self._chat), 2)

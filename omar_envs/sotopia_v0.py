@@ -51,8 +51,9 @@ the viewer ``environment`` reaches no participant.
 
 ``none``, ``speak``, ``non-verbal communication``, ``action`` and ``leave`` are SOTOPIA's
 types. ``to`` names those who alone hear or see it. Scenarios with a computed outcome also
-take some of ``propose``, ``accept`` and ``answer``, as an object or as plain words that are
-the whole reply (``propose {"price": 40}``, ``accept``, ``answer "Tuesday"``); the
+take some of ``propose``, ``accept`` and ``answer``, which are for all to see (of a sealed
+answer only that it was given), as an object or as plain words that are the whole reply
+(``propose {"price": 40}``, ``accept``, ``answer "Tuesday"``); the
 observation says which and how. Text is data: nothing in it is expanded or taken for a
 mark. An act that cannot be read, or that is against the rules, becomes ``none``; its agent
 is told why, and it counts in ``invalid_actions``.
@@ -68,7 +69,7 @@ once fewer than ``min_present`` are left, or after more than ``max_idle_turns`` 
 row in which nobody did anything. After ``max_turns`` turns the game is truncated. Everybody
 is told that limit, and what is paid then is all that the game is worth: a learner should not
 bootstrap beyond it (``Episode.outcome["final_rewards"]`` says so). Whoever has left stays in
-``agents``, hears nothing more, is not selected, and is paid at the end.
+``agents``, hears nothing more but how it ended, is not selected, and is paid at the end.
 ``Episode.outcome`` has ``reason`` (``settled``, ``broken_off``, ``left``, ``idle`` or
 ``max_turns``), ``turns``, ``final_rewards``, ``left``, ``setting`` (the whole scenario and
 cast, for judges and readers), and where the outcome is computed ``settled``, ``deal``, ``points``,

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from omar_envs.cli import main
+from tests.envs.chat_server import ChatServer
+from tests.envs.judge_answers import judging
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -44,10 +46,18 @@ def test_commands_have_these_options(
     """With a short run in the place of long ones, models and people."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("builtins.input", lambda prompt: "abstain")
-    small = {"20": "2", "400": "4", "runs/demo/final": "random"}
+    small = {"20": "2", "400": "4", "runs/demo/final": "random", "FOLDER": "."}
     words = [small.get(word, word) for word in words]
-    if words[0] in ("replay", "measure"):
+    if words[0] in ("replay", "measure", "judge"):
         main(["rollout", "--episodes", "1", "--out", words[1]])
+    if words[0] == "sotopia":
+        Path("agent_profiles.jsonl").write_text('{"agent_id": "a", "first_name": "Ana"}')
+    if words[0] == "judge":
+        place = words.index("--judge") + 1
+        with ChatServer(judging) as server:
+            words[place] = f"{server.url}#m"
+            assert main(words) == 0
+        return
     if words[0] == "play":
         # In this game, on this seed, everybody may abstain from everything.
         words += ["--seed", "1", "--set", "first_night_kill=false", "max_days=1"]

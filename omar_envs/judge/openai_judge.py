@@ -15,7 +15,7 @@ from omar_envs.endpoint import Endpoint
 from omar_envs.errors import ConfigError
 from omar_envs.judge.asking import Asker, Question, Reading, SchemaMode, Unread, latest
 from omar_envs.judge.cache import AnswerCache
-from omar_envs.judge.call import Call, acts_of, read_acts
+from omar_envs.judge.lineup import Lineup, acts_of, read_acts
 from omar_envs.judge.many import Progress, judge_all
 from omar_envs.judge.prompt import with_acts
 from omar_envs.judge.results import Judgement, TurnQuality
@@ -167,14 +167,14 @@ class OpenAIJudge:
             StateError: the judge is closed.
         """
         try:
-            calls = [Call(episode, self._seed, sample) for sample in range(self._samples)]
+            lineups = [Lineup(episode, self._seed, sample) for sample in range(self._samples)]
         except ValueError as error:
             failed = self._result("failed", error=f"this episode cannot be judged: {error}")
             return Judgement(failed, (failed,))
-        parts = tuple(await asyncio.gather(*(self._sample(call) for call in calls)))
+        parts = tuple(await asyncio.gather(*(self._sample(lineup) for lineup in lineups)))
         result = self._median(parts)
         if self._per_utterance and result.status == "ok":
-            result = await self._with_importances(result, calls[0])
+            result = await self._with_importances(result, lineups[0])
         return Judgement(result, parts)
 
     async def judge_turns(self, episode: Episode) -> TurnQuality:
@@ -188,12 +188,12 @@ class OpenAIJudge:
         """
         stamped = TurnQuality("ok", model=self.model, rubric_version=TURN_QUALITY.version)
         try:
-            call = Call(episode, self._seed, 0)
+            lineup = Lineup(episode, self._seed, 0)
         except ValueError as error:
             reason = f"this episode cannot be judged: {error}"
             return msgspec.structs.replace(stamped, status="failed", error=reason)
-        asked = {agent: read_acts(episode, agent, _is_speech) for agent in call.agents}
-        readings = await self._about_acts(call, TURN_QUALITY, asked)
+        asked = {agent: read_acts(episode, agent, _is_speech) for agent in lineup.agents}
+        readings = await self._about_acts(lineup, TURN_QUALITY, asked)
         keep: dict[str, tuple[bool, ...]] = {}
         reasons: dict[str, tuple[str, ...]] = {}
         for seat in episode.seats:
@@ -237,14 +237,14 @@ class OpenAIJudge:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    async def _sample(self, call: Call) -> JudgeResult:
+    async def _sample(self, lineup: Lineup) -> JudgeResult:
         question = Question(
-            self._rubric, call.document, tuple(call.keys.values()), call.fields, call.sample
+            self._rubric, lineup.document, tuple(lineup.keys.values()), lineup.fields, lineup.sample
         )
         reading = await self._asker.ask(question)
         if isinstance(reading, Unread):
             return self._result(reading.status, error=reading.error)
-        rows = {seat.agent: reading.sheet[call.keys[seat.agent]] for seat in call.episode.seats}
+        rows = {seat.agent: reading.sheet[lineup.keys[seat.agent]] for seat in lineup.episode.seats}
         scores = {
             agent: {name: float(score.score) for name, score in row.items()}
             for agent, row in rows.items()
@@ -274,32 +274,32 @@ class OpenAIJudge:
         }
         return self._scored(scores, reasons, max(part.date for part in parts))
 
-    async def _with_importances(self, result: JudgeResult, call: Call) -> JudgeResult:
-        asked = {agent: read_acts(call.episode, agent, _any) for agent in call.agents}
-        readings = await self._about_acts(call, IMPORTANCE, asked)
+    async def _with_importances(self, result: JudgeResult, lineup: Lineup) -> JudgeResult:
+        asked = {agent: read_acts(lineup.episode, agent, _any) for agent in lineup.agents}
+        readings = await self._about_acts(lineup, IMPORTANCE, asked)
         importances: dict[str, tuple[float, ...]] = {}
-        for seat in call.episode.seats:
+        for seat in lineup.episode.seats:
             reading = readings[seat.agent]
             if isinstance(reading, Unread):
                 return self._result(reading.status, error=f"importances: {reading.error}")
             (dimension,) = IMPORTANCE.dimensions
             found = {key: row[dimension.name].score for key, row in reading.sheet.items()}
             importances[seat.agent] = tuple(
-                found.get(key, 0) / dimension.high for key in acts_of(call.episode, seat.agent)
+                found.get(key, 0) / dimension.high for key in acts_of(lineup.episode, seat.agent)
             )
         date = max(result.date, latest(readings.values()))
         return msgspec.structs.replace(result, importances=importances, date=date)
 
     async def _about_acts(
-        self, call: Call, rubric: Rubric, acts: Mapping[str, Mapping[str, int]]
+        self, lineup: Lineup, rubric: Rubric, acts: Mapping[str, Mapping[str, int]]
     ) -> dict[str, Reading | Unread]:
         """One request for each agent that has acts to ask about."""
 
         async def about(agent: str) -> Reading | Unread:
             if not acts[agent]:
                 return Reading({}, "")
-            document = with_acts(call.document, call.keys[agent], acts[agent])
-            question = Question(rubric, document, tuple(acts[agent]), call.fields, call.sample)
+            document = with_acts(lineup.document, lineup.keys[agent], acts[agent])
+            question = Question(rubric, document, tuple(acts[agent]), lineup.fields, lineup.sample)
             return await self._asker.ask(question)
 
         readings = await asyncio.gather(*(about(agent) for agent in acts))

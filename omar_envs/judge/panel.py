@@ -5,23 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
-from typing import Literal, Protocol
+from typing import Literal
 
 from omar_envs.errors import ConfigError
 from omar_envs.judge.many import Progress, judge_all
 from omar_envs.judge.results import Judgement
-from omar_envs.types import Episode, JudgeResult
+from omar_envs.types import Episode, Judge, JudgeResult
 
 Combine = Callable[[list[float]], float]
 _COMBINE: dict[str, Combine] = {"mean": fmean, "median": median}
-
-
-class Member(Protocol):
-    """A judge that can sit in a panel: its failures are results, not exceptions."""
-
-    async def judge(self, episode: Episode) -> JudgeResult:
-        """Judge one episode."""
-        ...
 
 
 class PanelJudge:
@@ -46,7 +38,7 @@ class PanelJudge:
 
     def __init__(
         self,
-        judges: Sequence[Member],
+        judges: Sequence[Judge],
         *,
         combine: Literal["mean", "median"] = "mean",
         quorum: int | None = None,

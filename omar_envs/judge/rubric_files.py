@@ -55,7 +55,6 @@ def rubric_by_name(text: str) -> Rubric:
     if text in RUBRICS:
         return RUBRICS[text]
     if not text.endswith((".yaml", ".yml")):
-        raise ConfigError(
-            f"rubric must be {', '.join(RUBRICS)} or a file ending in .yaml: got {text!r}"
-        )
+        whole = ", ".join(name for name, rubric in RUBRICS.items() if rubric.unit == "episode")
+        raise ConfigError(f"rubric must be {whole} or a file ending in .yaml: got {text!r}")
     return rubric_from_yaml(text)

@@ -256,5 +256,7 @@ IMPORTANCE = Rubric(
     ),
 )
 
-RUBRICS: dict[str, Rubric] = {rubric.name: rubric for rubric in (SOTOPIA, OMAR)}
-"""The shipped rubrics that score whole episodes, by name."""
+RUBRICS: dict[str, Rubric] = {
+    rubric.name: rubric for rubric in (SOTOPIA, OMAR, TURN_QUALITY, IMPORTANCE)
+}
+"""The shipped rubrics by name. Only those of unit ``episode`` can be a judge's own."""

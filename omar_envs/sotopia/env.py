@@ -37,6 +37,7 @@ from omar_envs.sotopia.settings import (
 )
 from omar_envs.sotopia.visibility import (
     described,
+    described_in_full,
     described_to_itself,
     full_text,
     visible_text,
@@ -109,6 +110,9 @@ class SotopiaEnv(ConversationEnv):
         outcome = self.scenario.outcome
         self._settlement: Settlement | None = outcome.open(self._names) if outcome else None
         self._closing = outcome.acts if outcome else ()
+        self._private_facts = tuple(
+            outcome.facts(seat, self._names) if outcome else None for seat in range(len(self.cast))
+        )
         self._terms = prompts.Terms(
             settings.order,
             settings.max_turns,
@@ -317,7 +321,7 @@ class SotopiaEnv(ConversationEnv):
             "participants": {
                 agent: {
                     "name": self._names[seat],
-                    "background": described_to_itself(self.cast[seat]),
+                    "background": described_in_full(self.cast[seat]),
                     "goal": self._whole_goal(seat),
                     "secret": self.cast[seat].secret,
                 }
@@ -368,7 +372,23 @@ class SotopiaEnv(ConversationEnv):
             "goal": self._goal(self._seats[agent], agent),
             "turn": self._turns,
             "max_turns": self.settings.max_turns,
+            "order": self.settings.order,
             "action_types": [*TALK_ACTS, *self._closing],
+            "private": self._private_facts[self._seats[agent]],
+            **self._settling_facts(agent),
+        }
+
+    def _settling_facts(self, agent: str) -> dict[str, Any]:
+        names, settlement = self._names, self._settlement
+        if settlement is None or not self._alive(agent):
+            return {"standing": {}, "accepted": {}, "answered": []}
+        return {
+            "standing": {names[seat]: deal for seat, deal in settlement.standing.items()},
+            "accepted": {
+                names[proposer]: [names[seat] for seat in seats]
+                for proposer, seats in settlement.accepted.items()
+            },
+            "answered": [names[seat] for seat in settlement.answered],
         }
 
     # --- words ------------------------------------------------------------

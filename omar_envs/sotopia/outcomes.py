@@ -101,6 +101,21 @@ class Settlement(ABC):
     def result(self) -> Result:
         """What it has come to, at any time."""
 
+    @property
+    def standing(self) -> dict[int, Any]:
+        """Seat to the deal that it proposes, in plain JSON types; nothing that is sealed."""
+        return {}
+
+    @property
+    def accepted(self) -> dict[int, tuple[int, ...]]:
+        """For each seat in :attr:`standing`, the seats that have accepted that."""
+        return {}
+
+    @property
+    def answered(self) -> tuple[int, ...]:
+        """The seats that have given a sealed answer, which all know."""
+        return ()
+
 
 class Outcome(msgspec.Struct, frozen=True, tag_field="mechanism", forbid_unknown_fields=True):
     """Base of the mechanisms. Plain data; goes to JSON and back without loss.
@@ -123,6 +138,14 @@ class Outcome(msgspec.Struct, frozen=True, tag_field="mechanism", forbid_unknown
 
     def told(self, seat: int, names: tuple[str, ...]) -> str:
         """What ``seat`` alone is told: its values, in words."""
+        raise NotImplementedError
+
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """What :meth:`told` and :meth:`rules` tell ``seat``, for programs.
+
+        Plain JSON types. ``mechanism`` is its tag; mechanisms that a deal settles have
+        ``needed``, how many seats must be behind one. Nothing of the other seats' own.
+        """
         raise NotImplementedError
 
     def rules(self, names: tuple[str, ...]) -> str:

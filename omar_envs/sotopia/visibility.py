@@ -112,13 +112,18 @@ def described(profile: AgentProfile, relationship: RelationshipType) -> str:
 
 def described_to_itself(profile: AgentProfile) -> str:
     """Everything of a character's profile, its secret included."""
+    secret = f"Your secret: {_sentence(profile.secret)}" if profile.secret else ""
+    return " ".join(part for part in (described_in_full(profile), secret) if part)
+
+
+def described_in_full(profile: AgentProfile) -> str:
+    """Everything of a character's profile but its secret."""
     lists = {
         "Personality and values": profile.personality_and_values,
         "Big five": profile.big_five,
         "Moral values": ", ".join(value.strip() for value in profile.moral_values),
         "Personal values": ", ".join(value.strip() for value in profile.schwartz_personal_values),
         "Way of deciding": profile.decision_making_style,
-        "Your secret": profile.secret,
     }
     told = [_figure(profile), profile.public_info]
     told += [f"{title}: {_sentence(text)}" for title, text in lists.items() if text]

@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omar_envs import werewolf_v0
 from omar_envs.errors import ConfigError, StateError
 from omar_envs.judge import (
     IMPORTANCE,
     OMAR,
-    RUBRICS,
     SOTOPIA,
     TURN_QUALITY,
     Dimension,
@@ -25,6 +26,7 @@ from omar_envs.judge import (
     Rubric,
     judge_from_url,
 )
+from omar_envs.judge.lineup import Lineup
 from omar_envs.judging import reward_of
 from omar_envs.types import Episode, JudgeResult
 from tests.envs.chat_server import Call, ChatServer, Send, say
@@ -165,7 +167,7 @@ def test_an_endpoint_without_schemas_is_told_the_form() -> None:
 # --- what comes back ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rubric", RUBRICS.values(), ids=RUBRICS)
+@pytest.mark.parametrize("rubric", [SOTOPIA, OMAR], ids=lambda rubric: rubric.name)
 def test_scores_stand_by_agent_whatever_the_order_was(rubric: Rubric) -> None:
     episodes = [*many_talks(12), werewolf_game(), play(3, num_players=7)]
     with ChatServer(judging) as server, judge_at(server, rubric=rubric) as judge:
@@ -180,6 +182,34 @@ def test_scores_stand_by_agent_whatever_the_order_was(rubric: Rubric) -> None:
                 assert told == f"{seat.name}: {dimension.name}"
     first = [document(call)["participants"][0]["name"] for call in server.calls]
     assert {"Ana Sá", "Ben Ito"} <= set(first), "the order is shuffled"
+
+
+CAST = {f"agent_{n}": name for n, name in enumerate(("Ana", "Ben", "Chloe", "Dev", "Ema"))}
+
+
+@given(
+    seats=st.integers(2, 5),
+    seed=st.none() | st.integers(0, 2**40),
+    sample=st.integers(0, 9),
+    texts=st.lists(st.text(st.characters(exclude_categories=("Cs",))), max_size=4),
+)
+def test_an_order_is_a_permutation_that_only_the_record_and_the_seed_decide(
+    seats: int, seed: int | None, sample: int, texts: list[str]
+) -> None:
+    episode = talk(*texts, seats=seats, names=CAST)
+    lineup = Lineup(episode, seed, sample)
+    assert sorted(lineup.agents) == sorted(seat.agent for seat in episode.seats)
+    told = [(one["key"], one["name"]) for one in lineup.document["participants"]]
+    assert told == [
+        (f"participant_{place}", CAST[agent]) for place, agent in enumerate(lineup.agents, start=1)
+    ]
+    assert lineup.keys == {
+        agent: f"participant_{n}" for n, agent in enumerate(lineup.agents, start=1)
+    }
+    paid = msgspec.structs.replace(episode, rewards={}, seed=9, config={"judged": 10})
+    assert Lineup(paid, seed, sample).document == lineup.document
+    firsts = [Lineup(episode, seed, sample + more).agents[0] for more in range(seats)]
+    assert sorted(firsts) == sorted(lineup.agents), "everybody is first once"
 
 
 def test_orders_repeat_by_seed_and_differ_by_it() -> None:

@@ -40,11 +40,11 @@ def episodes(tmp_path: Path) -> list[Episode]:
     return found
 
 
-def judge(tmp_path: Path, server: ChatServer, *words: str, model: str = "tiny") -> None:
+def judge(tmp_path: Path, server: ChatServer, *words: str) -> int:
     parser = argparse.ArgumentParser()
     cli_judge.add_options(parser)
     file = str(tmp_path / "talks.jsonl")
-    cli_judge.run(parser.parse_args([file, "--judge", f"{server.url}#{model}", *words]))
+    return cli_judge.run(parser.parse_args([file, "--judge", f"{server.url}#tiny", *words]))
 
 
 def lines(tmp_path: Path) -> list[JudgedEpisode]:
@@ -60,7 +60,7 @@ def test_every_episode_gets_its_line_and_the_table_sums_up(
     tmp_path: Path, episodes: list[Episode], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ChatServer(judging) as server:
-        judge(tmp_path, server, "--prices", "1", "2", "--scale", "unit")
+        assert judge(tmp_path, server, "--prices", "1", "2", "--scale", "unit") == 0
     found = lines(tmp_path)
     assert sorted(line.index for line in found) == list(range(6))
     assert len({line.episode for line in found}) == 6
@@ -149,9 +149,7 @@ def test_no_sound_judgement_is_exit_code_1(
     tmp_path: Path, episodes: list[Episode], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ChatServer(lambda call: say("ten of ten")) as server:
-        with pytest.raises(SystemExit) as raised:
-            judge(tmp_path, server)
-        assert raised.value.code == cli_judge.EXIT_NONE_OK == 1
+        assert judge(tmp_path, server) == cli_judge.EXIT_NONE_OK == 1
     assert "6 episodes: 0 ok, 6 failed, 0 refused" in capsys.readouterr().out
     assert {line.result.scores for line in lines(tmp_path)} == {None}
 
@@ -217,11 +215,13 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path, episodes: list[Ep
             out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (130, b"")
         assert b"the same command goes on" in out
-        assert [line.result.status for line in lines(tmp_path)] == ["ok"] * 3
+        # The third answer may still have been on its way into the file.
+        kept = [line.result.status for line in lines(tmp_path)]
+        assert kept in (["ok"] * 2, ["ok"] * 3)
         server.behave = judging
         server.calls.clear()
         judge(tmp_path, server)
-        assert len(server.calls) == 3
+        assert len(server.calls) == 6 - len(kept)
     assert len(lines(tmp_path)) == 6
 
 
@@ -301,6 +301,8 @@ def test_options_reach_the_judge(tmp_path: Path, episodes: list[Episode]) -> Non
     with ChatServer(judging) as server:
         judge(tmp_path, server, *map(str, words))
         bodies = server.bodies
+        judge(tmp_path, server, "--temperature", "none", "--seed", "none", "--schema", "prompt")
+        assert server.bodies[-1].keys() == {"model", "messages", "max_tokens"}
     assert len(bodies) == 12
     assert {body["max_tokens"] for body in bodies} == {99}
     assert {body["temperature"] for body in bodies} == {0.5}

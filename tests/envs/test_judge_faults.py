@@ -273,7 +273,8 @@ def test_failures_are_counted_as_a_share() -> None:
 class Mixed:
     """Three calls in ten go wrong, each in a way of its own, and every answer is billed.
 
-    What was begun counts as billed, whether or not the client ever reads it.
+    What was begun counts as billed, whether or not the client ever reads it, and as much
+    as it can: a token for every byte, and as many more as were allowed.
     """
 
     def __init__(self, seed: int, prices: tuple[float, float]) -> None:
@@ -284,7 +285,8 @@ class Mixed:
 
     def __call__(self, call: Call) -> Act:
         size = sum(len(message["content"].encode()) for message in call.body["messages"])
-        tokens = (size // 2, call.body["max_tokens"] // 2)
+        size += len(json.dumps(call.body["response_format"]))
+        tokens = (size, call.body["max_tokens"])
         with self._lock:
             fails = self._generator.random() < 0.3
             case = self._generator.choice([*SILENT, *REFUSALS, *BAD_ANSWERS])
@@ -359,7 +361,7 @@ def test_the_bill_never_passes_the_cap(seed: int) -> None:
     """Not even where attempts are lost after they were begun, and begun again."""
     prices = (2.0, 8.0)
     server_side = Mixed(seed, prices)
-    max_cost = 0.3
+    max_cost = 0.5
     with (
         ChatServer(server_side) as server,
         judge_at(

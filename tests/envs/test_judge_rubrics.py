@@ -47,7 +47,8 @@ def test_omars_measures() -> None:
         ("compromise_seeking", "persuasion", "strategic_commitment", "empathy", "mutual_benefit"),
         (0, 10),
     )
-    assert RUBRICS == {"sotopia": SOTOPIA, "omar": OMAR}
+    assert RUBRICS["sotopia"] is SOTOPIA and RUBRICS["omar"] is OMAR
+    assert all(rubric.name == name for name, rubric in RUBRICS.items())
 
 
 FILE = """\

@@ -476,17 +476,37 @@ def test_the_beginning_of_an_observation() -> None:
     assert "Ben hates honey" not in text
     assert "Goal number 1" not in started(0).observe("agent_0")["text"]
     view = env.view("agent_0")
-    assert view.facts == {
+    assert (view.role, view.alive, view.num_acts) == (None, True, 0)
+
+
+def test_facts() -> None:
+    """What programs are told; a fact that is not here has no law yet, in the tests of leaks."""
+    env = started(0, 2, ["Ana", "Ben"], scenario=PRICE, order="round_robin")
+    facts = env.view("agent_0").facts
+    private = facts.pop("private")
+    assert (private["mechanism"], private["role"], private["limit"]) == ("price", "seller", 200)
+    assert "400" not in str(private)
+    assert facts == {
         "participants": ["Ana", "Ben"],
         "present": ["Ana", "Ben"],
         "goal": "Goal number 0.",
         "turn": 1,
         "max_turns": 20,
+        "order": "round_robin",
         "action_types": [
             *("none", "speak", "non-verbal communication", "action", "leave", "propose", "accept")
         ],
+        "standing": {},
+        "accepted": {},
+        "answered": [],
     }
-    assert (view.role, view.alive, view.num_acts) == (None, True, 0)
+    env.step("propose 250")
+    assert env.view("agent_1").facts["standing"] == {"Ana": {"price": 250}}
+    env = started(0, scenario=meeting(2, outcomes(2)[3]), order="round_robin")
+    env.step(act("answer", "share"))
+    assert env.view("agent_1").facts["answered"] == [env.view("agent_0").name]
+    assert "share" not in str({**env.view("agent_1").facts, "private": None})
+    assert started(0).view("agent_0").facts["private"] is None
 
 
 IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [

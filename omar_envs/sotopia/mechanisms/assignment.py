@@ -67,6 +67,17 @@ class Assignment(DealOutcome, frozen=True, tag="assignment"):
         costs = ", ".join(f"{task}: {self.costs[seat][task]}" for task in self.tasks)
         return f"What each task would cost you, in {self.unit}: {costs}. The less, the better."
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """The tasks, what each costs it, and ``undone``, with their ``unit``."""
+        return {
+            "mechanism": "assignment",
+            "needed": self.seats_needed,
+            "tasks": list(self.tasks),
+            "costs": {task: self.costs[seat][task] for task in self.tasks},
+            "undone": self.undone,
+            "unit": self.unit,
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """The tasks, and how to propose who takes which."""
         example = dict(zip(names, self.tasks, strict=True))

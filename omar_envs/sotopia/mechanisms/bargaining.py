@@ -158,6 +158,16 @@ class Bargain(Settlement):
             self._settle(notices)
         return tuple(notices)
 
+    @property
+    def standing(self) -> dict[int, Any]:
+        """Seat to the deal that it proposes."""
+        return {seat: json.loads(self._standing[seat]) for seat in sorted(self._standing)}
+
+    @property
+    def accepted(self) -> dict[int, tuple[int, ...]]:
+        """For each standing proposal, who has accepted it."""
+        return {seat: tuple(sorted(self._accepted[seat])) for seat in sorted(self._standing)}
+
     def leave(self, seat: int) -> None:
         """``seat``'s proposal and acceptances go with it; a deal that is made stays."""
         if self._deal is not None:

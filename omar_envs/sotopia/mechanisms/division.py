@@ -98,6 +98,16 @@ class Division(DealOutcome, frozen=True, tag="division"):
         without = self._outside[seat]
         return f"{text}Without a deal you have {without or 'no'} points."
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """The items, what one piece of each is worth to it, and its points without a deal."""
+        return {
+            "mechanism": "division",
+            "needed": self.seats_needed,
+            "items": dict(self.items),
+            "values": {item: self.values[seat].get(item, 0) for item in self.items},
+            "outside": self._outside[seat],
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """The items, and how to propose who gets what."""
         example: dict[str, dict[str, int]] = {name: {} for name in names}

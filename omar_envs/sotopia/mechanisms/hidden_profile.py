@@ -82,6 +82,15 @@ class HiddenProfile(AnswerOutcome, frozen=True, tag="hidden_profile"):
         """What it alone knows."""
         return f"What you alone know: {_in_words(self.private[seat])}"
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """The options, the clues that all know, and those that it alone knows."""
+        return {
+            "mechanism": "hidden_profile",
+            "options": list(self.options),
+            "common": [msgspec.to_builtins(clue) for clue in self.common],
+            "clues": [msgspec.to_builtins(clue) for clue in self.private[seat]],
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """The options, what all know, and how to answer."""
         enough = "both" if self.num_seats == 2 else f"at least {self.num_seats // 2 + 1}"

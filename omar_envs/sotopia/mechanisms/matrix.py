@@ -74,6 +74,14 @@ class Matrix(AnswerOutcome, frozen=True, tag="matrix"):
         )
         return f"What it is worth to you, in points. {rows}"
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """The options, and per option its points when it alone, when two, … when all choose it."""
+        return {
+            "mechanism": "matrix",
+            "options": list(self.options),
+            "payoffs": {option: list(self.payoffs[seat][option]) for option in self.options},
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """The options, and how to choose."""
         choices = listed([f'"{option}"' for option in self.options], "or")

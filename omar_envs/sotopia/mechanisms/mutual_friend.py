@@ -69,6 +69,13 @@ class MutualFriend(AnswerOutcome, frozen=True, tag="mutual_friend"):
         known = "; ".join(_in_words(friend) for friend in self.friends[seat])
         return f"Your friends: {known}."
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """Its friends, each ``{"name": …, "attributes": {…}}``."""
+        return {
+            "mechanism": "mutual_friend",
+            "friends": [msgspec.to_builtins(friend) for friend in self.friends[seat]],
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """That there is one, and how to answer."""
         everyone = "both of you" if self.num_seats == 2 else f"all {self.num_seats} of you"

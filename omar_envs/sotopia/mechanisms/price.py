@@ -80,6 +80,18 @@ class Price(DealOutcome, frozen=True, tag="price"):
             "pay below that, the better; to pay more is worse than not to buy."
         )
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """What is sold for how much, whether it is the ``seller`` or the ``buyer``, its limit."""
+        return {
+            "mechanism": "price",
+            "needed": self.seats_needed,
+            "item": self.item,
+            "list_price": self.list_price,
+            "unit": self.unit,
+            "role": "seller" if seat == self.seller else "buyer",
+            "limit": self.reservation[seat],
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """What is asked, and how to propose a price."""
         seller, buyer = names[self.seller], names[1 - self.seller]

@@ -58,6 +58,16 @@ class PublicGoods(AnswerOutcome, frozen=True, tag="public_goods"):
             "from none to all. What you keep is worth 1 point apiece to you."
         )
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """What it has, and what becomes of what is given."""
+        return {
+            "mechanism": "public_goods",
+            "endowment": self.endowments[seat],
+            "multiplier": self.multiplier,
+            "threshold": self.threshold,
+            "unit": self.unit,
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """What happens to what is given, and how to give."""
         short = ""

@@ -67,6 +67,16 @@ class Schedule(DealOutcome, frozen=True, tag="schedule"):
             f"{MAX_LIKING}: {liked}.{at_other}"
         )
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """The slots, and those when it is free with how well each suits it."""
+        mine = self.free[seat]
+        return {
+            "mechanism": "schedule",
+            "needed": self.seats_needed,
+            "slots": list(self.slots),
+            "free": {slot: mine[slot] for slot in self.slots if slot in mine},
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """The slots, and how to propose one."""
         return (

@@ -99,6 +99,11 @@ class Sealed(Settlement):
         ]
         return (Notice(None, f"The answers are opened. {'; '.join(told)}."),)
 
+    @property
+    def answered(self) -> tuple[int, ...]:
+        """The seats that have answered."""
+        return tuple(seat for seat, answer in enumerate(self._answers) if answer is not None)
+
     def leave(self, seat: int) -> None:
         """``seat`` answers no more; an answer that it has given counts."""
         self._gone.add(seat)

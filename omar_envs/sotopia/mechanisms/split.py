@@ -81,6 +81,17 @@ class Split(DealOutcome, frozen=True, tag="split"):
         )
         return f"{text} Less than {least} would be of no use to you at all." if least else text
 
+    def facts(self, seat: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """The budget, its minimum and its need."""
+        return {
+            "mechanism": "split",
+            "needed": self.seats_needed,
+            "budget": self.budget,
+            "unit": self.unit,
+            "minimum": self.minimums[seat],
+            "need": self.needs[seat],
+        }
+
     def rules(self, names: tuple[str, ...]) -> str:
         """The budget, and how to propose a division."""
         even, rest = divmod(self.budget, self.num_seats)

@@ -13,7 +13,7 @@ from omar_envs.judge.prompt import keys_for, record
 from omar_envs.types import Episode, Turn
 
 
-class Call:
+class Lineup:
     """One judgement's order of participants, their keys, and the record in that order.
 
     The order is drawn from the seed and the record, so that a rerun asks the same. Each
