@@ -6,12 +6,14 @@
 
 A server on loopback, a process of its own, gives a valid judgement after exactly one second. So
 many judgements at such a concurrency can take no less than their number over the concurrency, in
-seconds; what is above that is the judge's own. Writes ``benchmarks/results/judge_throughput.md``.
+seconds; what is above that is the judge's own and its client library's, which makes as many
+requests by itself for comparison. Writes ``benchmarks/results/judge_throughput.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -25,6 +27,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from openai import AsyncOpenAI
+
 from omar_envs import rollout, sotopia_v0
 from omar_envs.judge import SOTOPIA, OpenAIJudge
 from omar_envs.types import Episode, View
@@ -32,6 +36,8 @@ from omar_envs.types import Episode, View
 HERE = Path(__file__).resolve().parent
 PLAY = json.loads((HERE / "sotopia_play.json").read_text("utf-8"))
 SECONDS = 1.0
+CHARACTERS = 8400
+"""About as long as the judge's prompts are."""
 
 
 class Timing(NamedTuple):
@@ -75,9 +81,12 @@ def main() -> None:
     )
     with slow_server() as url, TemporaryDirectory() as scratch:
         caches = [Path(scratch, str(repeat)) for repeat in range(options.repeats)]
-        asked = [timed(episodes, url, options.concurrency, cache) for cache in caches]
+        asked, bare = [], []
+        for cache in caches:
+            asked.append(timed(episodes, url, options.concurrency, cache))
+            bare.append(client_alone(url, options.judgements, options.concurrency))
         known = [timed(episodes, url, options.concurrency, cache) for cache in caches]
-    options.out.write_text(page(options, asked, known), encoding="utf-8")
+    options.out.write_text(page(options, asked, bare, known), encoding="utf-8")
     print(options.out.read_text("utf-8"))
 
 
@@ -111,12 +120,35 @@ def timed(episodes: Sequence[Episode], url: str, concurrency: int, cache: Path) 
     return timing
 
 
-def page(options: argparse.Namespace, asked: list[Timing], known: list[Timing]) -> str:
+def client_alone(url: str, requests: int, concurrency: int) -> Timing:
+    """As many requests by the client library, with nothing done about the answers."""
+
+    async def make_them() -> None:
+        slots = asyncio.Semaphore(concurrency)
+
+        async def make_one() -> None:
+            async with slots:
+                await client.chat.completions.create(
+                    model="fixed", messages=[{"role": "user", "content": "a " * (CHARACTERS // 2)}]
+                )
+
+        async with AsyncOpenAI(base_url=url, api_key="none") as client:
+            await asyncio.gather(*(make_one() for _ in range(requests)))
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    asyncio.run(make_them())
+    return Timing(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def page(
+    options: argparse.Namespace, asked: list[Timing], bare: list[Timing], known: list[Timing]
+) -> str:
     """The results as Markdown."""
     ideal = options.judgements / options.concurrency * SECONDS
-    took, again = (median(run.wall for run in runs) for runs in (asked, known))
+    took, alone, again = (median(run.wall for run in runs) for runs in (asked, bare, known))
     rows = (
         ("asked, every answer kept", asked, f"{took / ideal:.2f}"),
+        ("as many requests by the client library alone", bare, f"{alone / ideal:.2f}"),
         ("the same again, from the cache", known, ""),
     )
     lines = [
@@ -129,7 +161,8 @@ def page(options: argparse.Namespace, asked: list[Timing], known: list[Timing]) 
         f"{options.judgements} different episodes of {PLAY['turns']} acts, rubric "
         f"`{SOTOPIA.name}`, strict schema; the server answers each request after {SECONDS:g} s, "
         f"at most {options.concurrency} are in work at once: at best {ideal:g} s. "
-        f"{options.repeats} repeats, each with a judge and connections of its own.",
+        f"{options.repeats} interleaved repeats, each with a judge and connections of its own. "
+        f"Load of the machine in the minute before the end: {os.getloadavg()[0]:.1f}.",
         "",
         "| | seconds, median | lowest | highest | times the ideal | CPU seconds |",
         "|---|---|---|---|---|---|",
@@ -143,7 +176,7 @@ def page(options: argparse.Namespace, asked: list[Timing], known: list[Timing]) 
     lines += [
         "",
         f"- {options.judgements / took:.1f} judgements per second: **{took / ideal:.2f} times the "
-        f"ideal**, {1000 * (took - ideal) / options.judgements:.1f} ms above it per judgement.",
+        f"ideal**, {took / alone:.2f} times the client library alone.",
         f"- From the cache: {options.judgements / again:,.0f} judgements per second.",
         "",
     ]

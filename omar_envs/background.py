@@ -36,9 +36,13 @@ class LoopThread:
         self._thread.start()
         self._loop, self._stopped = started.result()
 
+    def submit(self, work: Coroutine[Any, Any, _Result]) -> Future[_Result]:
+        """Run ``work`` there. Cancelling the future cancels it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run ``work`` there and wait for it; an interrupt cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self.submit(work)
         try:
             return future.result()
         except BaseException:

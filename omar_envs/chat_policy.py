@@ -25,6 +25,7 @@ counts as gone."""
 
 _KINDS_TOLD = 3
 _OWN_FIELDS = {"messages", "model", "n", "stream"}
+_TOKEN_LIMITS = {"max_tokens", "max_completion_tokens"}
 
 
 class ChatPolicy:
@@ -98,6 +99,11 @@ class ChatPolicy:
         extra = dict(extra_body or {})
         if own := sorted(_OWN_FIELDS & extra.keys()):
             raise ConfigError(f"extra_body cannot change {', '.join(own)}")
+        if max_cost is not None and (longer := sorted(_TOKEN_LIMITS & extra.keys())):
+            raise ConfigError(
+                f"extra_body cannot change {', '.join(longer)} beside max_cost, which counts on "
+                "max_tokens: set that"
+            )
         self._endpoint = Endpoint(
             model,
             base_url=base_url,

@@ -143,7 +143,6 @@ class Endpoint:
         self._slots = asyncio.Semaphore(concurrency)
         self.meter = meter or Meter()
         self._loop = LoopThread(self._client.close)
-        self._running_loop = self._loop.run(_this_loop())
         # Runs at the interpreter's exit too: nobody need close an endpoint.
         self._end = weakref.finalize(self, self._loop.stop)
 
@@ -178,8 +177,7 @@ class Endpoint:
             StateError: the endpoint is closed.
         """
         self._check_open()
-        sent = asyncio.run_coroutine_threadsafe(self._ask_in_turn(request), self._running_loop)
-        return await asyncio.wrap_future(sent)
+        return await asyncio.wrap_future(self._loop.submit(self._ask_in_turn(request)))
 
     def close(self) -> None:
         """Close the connections and end the thread. Doing it again does nothing."""
@@ -330,10 +328,6 @@ async def _answered(response: Any) -> None:
     # Neither an error nor a redirection is billed.
     if response.status_code >= 300:
         _hold.get().known()
-
-
-async def _this_loop() -> asyncio.AbstractEventLoop:
-    return asyncio.get_running_loop()
 
 
 def _read(body: bytes) -> _Completion:

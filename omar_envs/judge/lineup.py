@@ -19,6 +19,17 @@ class Lineup:
     The order is drawn from the seed and the record, so that a rerun asks the same. Each
     further sample moves everybody on by one place: nobody is always first.
 
+    Args:
+        episode: whose participants.
+        seed: of the order, and of what is sent; ``None`` sends none.
+        sample: which of several judgements of the episode, from 0.
+
+    Attributes:
+        agents: agent ids in order.
+        keys: the neutral key of each.
+        document: the record, for the user message.
+        fields: of the request's body, for this judgement alone.
+
     Raises:
         ValueError: there is nobody to judge, or the episode's setting is damaged.
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from omar_envs.sotopia.bot_table import Said, Table, answer, gesture, mentioned
+from omar_envs.sotopia.bot_table import Said, Table, answer, gesture, mentioned, pick
 from omar_envs.sotopia.mechanisms.arguments import listed
 
 _PLEDGE = re.compile(r"\bgive (?:all )?(\d+) of my (\d+)")
@@ -19,20 +19,12 @@ _CLUE = re.compile(r"About (?P<option>.+?): (?P<text>.+?) \((?P<weight>[+-]\d+)\
 _DONE = "That is all I know."
 
 
-def _last_chance(table: Table) -> bool:
-    """Whether the next move may be too late."""
-    if table.together or table.moves_left == 0:
-        return table.moves_left == 0
-    # A round's end, or a lot, may come before the next move does.
-    return table.moves_left < 1
-
-
 def _wait(table: Table, rng: np.random.Generator) -> str:
     """What is left to do for one who has answered; silence might end it before the rest have."""
     waiting = [name for name in table.others if name not in table.answered]
     if not waiting or rng.random() < 0.5:
         return gesture(table.fresh(["nods", "waits", "leans back", "smiles"], rng))
-    who = table.call(waiting[int(rng.integers(len(waiting)))])
+    who = table.call(pick(waiting, rng))
     return table.fresh(
         [
             "I have answered.",
@@ -59,7 +51,7 @@ def find_friend(table: Table, rng: np.random.Generator) -> str:
     all_have = sum(known_to[shared].values()) == len(table.others)
     if all_have and shared in told:
         return answer(shared)
-    if _last_chance(table):
+    if table.last_chance:
         return answer(shared)
     confirmed = [name for name in friends if 1.0 in known_to[name].values() and name not in told]
     if confirmed:
@@ -82,7 +74,7 @@ def find_friend(table: Table, rng: np.random.Generator) -> str:
     lines = [f"Do you know {listed(some, 'or')}?", f"I know {listed(some)}."]
     if number == 1:
         lines.append(f"One friend of mine is {some[0]}.")
-    return str(lines[int(rng.integers(len(lines)))])
+    return pick(lines, rng)
 
 
 def _particulars(friend: dict[str, Any]) -> str:
@@ -124,7 +116,7 @@ def pool_clues(table: Table, rng: np.random.Generator) -> str:
     )
     untold = [clue for clue in clues if clue not in heard[table.name]]
     said_all = any(_DONE in said.text for said in table.said if said.speaker == table.name)
-    if _last_chance(table) or (all_told and said_all):
+    if table.last_chance or (all_told and said_all):
         return answer(_heaviest(private, clues, heard))
     if not said_all:
         number = -(-len(untold) // max(1, min(3, table.moves // 2) - table.moves_made))
@@ -134,7 +126,7 @@ def pool_clues(table: Table, rng: np.random.Generator) -> str:
         return f"{some} {_DONE}".strip() if number >= len(untold) else some
     best = _heaviest(private, clues, heard)
     silent = [name for name in table.others if not heard[name]]
-    who = table.call((silent or table.others)[int(rng.integers(len(silent or table.others)))])
+    who = table.call(pick(silent or table.others, rng))
     return table.fresh(
         [
             f"So far {best} looks best to me. What do you know, {who}?",
@@ -186,7 +178,7 @@ def give(table: Table, rng: np.random.Generator) -> str:
     own = _pledge(table, table.name)
     shares = sorted(pledges.values())
     matched = round(has * sum(shares) / len(shares)) if shares else has
-    if _last_chance(table) or (own is not None and len(pledges) == len(table.others)):
+    if table.last_chance or (own is not None and len(pledges) == len(table.others)):
         return answer(min(has, matched))
     if own is None:
         share = min(has, matched)
@@ -199,7 +191,7 @@ def give(table: Table, rng: np.random.Generator) -> str:
             rng,
         )
     silent = [name for name in table.others if name not in pledges]
-    who = table.call(silent[int(rng.integers(len(silent)))])
+    who = table.call(pick(silent, rng))
     return table.fresh(
         [
             f"And you, {who}, how much will you give?",
@@ -230,8 +222,8 @@ def choose(table: Table, rng: np.random.Generator) -> str:
     options, payoffs = tuple(private["options"]), private["payoffs"]
     announced = _announced(table, options)
     own = announced.get(table.name)
-    best = _best_choice(payoffs, options, [announced.get(name) for name in table.others], own)
-    if _last_chance(table):
+    best: str = _best_choice(payoffs, options, [announced.get(name) for name in table.others], own)
+    if table.last_chance:
         # Others count on what was said.
         return answer(own.text if own is not None else best)
     if own is None:
@@ -247,7 +239,7 @@ def choose(table: Table, rng: np.random.Generator) -> str:
         return answer(own.text)
     silent = [name for name in table.others if name not in announced]
     if silent:
-        who = table.call(silent[int(rng.integers(len(silent)))])
+        who = table.call(pick(silent, rng))
         return table.fresh([f"And you, {who}?", f"What will you choose, {who}?"], rng)
     return table.fresh(
         [

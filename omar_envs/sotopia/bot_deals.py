@@ -5,6 +5,7 @@ Its own worth it knows exactly. That of the others it guesses from what they hav
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -32,6 +33,8 @@ class Deals(NamedTuple):
         deal: row number to the deal.
         own_worth: a deal to its own score, −1 where it cannot agree.
         opening: what it says of itself, true, in words that the bots read.
+        objection: a deal, and the score that it holds out for, to a true sentence on what
+            stands in its way.
     """
 
     worth: NDArray[np.float64]
@@ -39,6 +42,7 @@ class Deals(NamedTuple):
     deal: Callable[[int], Any]
     own_worth: Callable[[Any], float]
     opening: str
+    objection: Callable[[Any, float], str]
 
 
 def deals(table: Table) -> Deals:
@@ -68,7 +72,21 @@ def _division(table: Table, private: dict[str, Any]) -> Deals:
         }
 
     def own_worth(deal: dict[str, dict[str, int]]) -> float:
-        return sum(values[item] * n for item, n in deal[table.name].items()) / total
+        return float(sum(values[item] * n for item, n in deal[table.name].items()) / total)
+
+    def objection(deal: dict[str, dict[str, int]], wanted: float) -> str:
+        mine = deal[table.name]
+        more = {item: values[item] for item in liked if mine.get(item, 0) < items[item]}
+        missing = wanted - own_worth(deal)
+        enough = [item for item, value in more.items() if value / total >= missing]
+        if enough:
+            item = min(enough, key=lambda item: more[item])
+            piece = f"one more of the {item}" if mine.get(item) else _piece(item, items[item])
+            return f"With {piece} on top I could say yes."
+        if not mine:
+            return "That leaves me with nothing at all."
+        item = next(iter(more))
+        return f"I had hoped for {'more of ' if items[item] > 1 else ''}the {item}."
 
     liked = sorted((item for item in items if piles[item]), key=lambda item: -piles[item])
     useless = [f"the {item}" for item in items if not piles[item]]
@@ -78,7 +96,11 @@ def _division(table: Table, private: dict[str, Any]) -> Deals:
     said = f"To me the {first} matter{'s' * (items[first] == 1)} most{above}{then}."
     if useless:
         said = f"{said} I have no use for {listed(useless, 'or')}."
-    return Deals(worth, private["outside"] / total, deal, own_worth, said)
+    return Deals(worth, private["outside"] / total, deal, own_worth, said, objection)
+
+
+def _piece(item: str, count: int) -> str:
+    return f"one of the {item}" if count > 1 else f"the {item}"
 
 
 def _pile_guess(liking: Liking, items: tuple[str, ...]) -> list[float]:
@@ -109,8 +131,18 @@ def _split(table: Table, private: dict[str, Any]) -> Deals:
         got = deal[table.name]
         return float(min(got, need) / need) if got >= least else 0.0
 
+    def objection(deal: dict[str, int], wanted: float) -> str:
+        got = deal[table.name]
+        enough = max(least, math.ceil(wanted * need))
+        if got == 0:
+            return "That leaves me with nothing at all."
+        if got < least:
+            return f"I could do nothing with {got} {unit}; I would need {enough}."
+        return f"With {enough} instead of {got} I could say yes."
+
     useless = f", and less than {least} would be of no use to me" if least else ""
-    return Deals(worth, 0.0, deal, own_worth, f"I could use up to {need} {unit}{useless}.")
+    said = f"I could use up to {need} {unit}{useless}."
+    return Deals(worth, 0.0, deal, own_worth, said, objection)
 
 
 def _needs(table: Table, name: str, budget: int) -> tuple[int, int]:
@@ -135,10 +167,15 @@ def _schedule(table: Table, private: dict[str, Any]) -> Deals:
     def own_worth(deal: dict[str, str]) -> float:
         return float(free[deal["slot"]] / best) if deal["slot"] in free else -1.0
 
+    def objection(deal: dict[str, str], wanted: float) -> str:
+        if deal["slot"] not in free:
+            return f"I am sorry, I am not free {deal['slot']}."
+        return f"I could make {deal['slot']}, but other times suit me better."
+
     liked = sorted(free, key=lambda slot: -free[slot])
     order = ", in that order of preference" if len(liked) > 1 else ""
     said = f"I could make {listed(liked, 'or')}{order}."
-    return Deals(worth, 0.0, lambda row: {"slot": slots[row]}, own_worth, said)
+    return Deals(worth, 0.0, lambda row: {"slot": slots[row]}, own_worth, said, objection)
 
 
 def _assignment(table: Table, private: dict[str, Any]) -> Deals:
@@ -159,13 +196,17 @@ def _assignment(table: Table, private: dict[str, Any]) -> Deals:
     def own_worth(deal: dict[str, str]) -> float:
         return float((undone - costs[deal[table.name]]) / most)
 
+    def objection(deal: dict[str, str], wanted: float) -> str:
+        task = deal[table.name]
+        return f"{task[:1].upper()}{task[1:]} would cost me a lot."
+
     first, *rest = sorted(tasks, key=lambda task: costs[task])
     if len(rest) == 1:
         said = f"I would rather take {first} than {rest[0]}."
     else:
         middle = "".join(f", then {task}" for task in rest[:-1])
         said = f"I would most gladly take {first}{middle}, and {rest[-1]} only if I must."
-    return Deals(worth, 0.0, deal, own_worth, said)
+    return Deals(worth, 0.0, deal, own_worth, said, objection)
 
 
 def _order_guess(liking: Liking, things: list[str], unnamed: float) -> list[float]:

@@ -13,9 +13,10 @@ import re
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omar_envs.sotopia.bot_deals import Deals, deals
-from omar_envs.sotopia.bot_table import Table, accept, gesture, leave, propose
+from omar_envs.sotopia.bot_table import Table, accept, leave, pick, propose
 
 OPENING = 0.95
 """Share of its best that a bot holds out for at first."""
@@ -23,27 +24,46 @@ OPENING = 0.95
 GAIN = 0.04
 """Least gain over having no deal for which a bot agrees."""
 
+PATIENCE = 14
+"""Own moves after which a bot holds out for no more than that, however long there is."""
+
+HOPELESS = 0.05
+"""What somebody would agree to is guessed to be worth more than that to it."""
+
 _OFFER = re.compile(r"\b(?:take|for|pay|at|to) \D{0,2}(\d[\d,]*)(?!\d)")
 
 
 def haggle(table: Table, rng: np.random.Generator) -> str:
     """A reply where a deal settles it, and it is no price."""
     known = deals(table)
-    if table.moves_made == 0 and table.moves >= 3:
+    pressure = min(1.0, max(table.pressure(reserve=1), table.moves_made / PATIENCE))
+    if table.moves_made == 0 and pressure < 1 and table.moves >= 3:
         return known.opening
-    wanted = _held_out_for(known, table.pressure(reserve=1))
+    rows = _credible(table, known)
+    wanted = _held_out_for(table, known, rows, pressure)
     chosen = _to_accept(table, known, wanted)
     if chosen is not None:
         return accept(chosen)
-    offer = _proposal(table, known, wanted)
+    offer = _proposal(table, known, rows, wanted)
     if offer is not None and _may_propose(table):
         return propose(offer)
     return _remark(table, known, wanted, rng)
 
 
-def _held_out_for(known: Deals, pressure: float) -> float:
+def _credible(table: Table, known: Deals) -> NDArray[np.intp]:
+    """Rows of the deals that as many as must agree might agree to, if there are any."""
+    assert table.private is not None
+    there = [table.names.index(name) for name in table.others]
+    possible = known.worth[:, table.names.index(table.name)] >= known.walk_away
+    might = (known.worth[:, there] > HOPELESS).sum(axis=1) >= table.private["needed"] - 1
+    rows = np.flatnonzero(possible & might)
+    return rows if len(rows) else np.flatnonzero(possible)
+
+
+def _held_out_for(table: Table, known: Deals, rows: NDArray[np.intp], pressure: float) -> float:
     least = known.walk_away + GAIN * (1 - known.walk_away)
-    return max(least, OPENING - (OPENING - least) * pressure)
+    first = OPENING * float(known.worth[rows, table.names.index(table.name)].max())
+    return max(least, first - (first - least) * pressure)
 
 
 def _behind(table: Table, proposer: str) -> set[str]:
@@ -87,18 +107,18 @@ def _crossing(table: Table, theirs: str) -> bool:
     )
 
 
-def _proposal(table: Table, known: Deals, wanted: float) -> Any:
+def _proposal(table: Table, known: Deals, rows: NDArray[np.intp], wanted: float) -> Any:
     """What to propose now; ``None`` if that stands already."""
     assert table.private is not None
-    own = table.names.index(table.name)
-    worth = known.worth
-    rows = np.flatnonzero(worth[:, own] >= min(wanted, worth[:, own].max()))
+    own = known.worth[rows, table.names.index(table.name)]
+    enough = own >= min(wanted, own.max())
+    rows, own = rows[enough], own[enough]
     there = [table.names.index(name) for name in table.others]
-    gains = np.log(np.maximum(worth[rows][:, there], 0) + 0.02)
+    gains = np.log(np.maximum(known.worth[rows][:, there], 0) + 0.02)
     # Those who must agree count in full, whoever may be left out counts less.
     gains = -np.sort(-gains, axis=1)
     weights = np.where(np.arange(len(there)) < table.private["needed"] - 1, 1.0, 0.3)
-    product = gains @ weights + np.log(np.maximum(worth[rows, own], 0) + 0.02)
+    product = gains @ weights + np.log(np.maximum(own, 0) + 0.02)
     deal = known.deal(int(rows[int(np.argmax(product))]))
     return None if deal in table.standing.values() else deal
 
@@ -115,45 +135,42 @@ def _remark(table: Table, known: Deals, wanted: float, rng: np.random.Generator)
     """Something true about where they stand."""
     behind = {name: _behind(table, name) for name in table.standing}
     mine = [name for name in behind if table.name in behind[name]]
+    worth = {name: known.own_worth(deal) for name, deal in table.standing.items()}
+    poor = [name for name in table.others if name in worth and worth[name] < wanted]
+    lines: list[str] = []
+    if poor:
+        name = pick(poor, rng)
+        who, why = table.call(name), known.objection(table.standing[name], wanted)
+        lines = [
+            why,
+            f"I cannot say yes to that, {who}. {why}",
+            f"I see your point, {who}. {why}",
+            f"We are not there yet, {who}.",
+        ]
     if mine:
         proposer = max(mine, key=lambda name: len(behind[name]))
-        waiting = [name for name in table.others if name not in behind[proposer]]
         whose = "my proposal" if proposer == table.name else f"{table.call(proposer)}'s proposal"
-        if waiting:
-            return _urge(table, whose, table.call(waiting[int(rng.integers(len(waiting)))]), rng)
-        return table.fresh([f"I am for {whose}.", f"I still stand by {whose}."], rng)
-    poor = [
-        name
-        for name in table.others
-        if name in behind and known.own_worth(table.standing[name]) < wanted
+        waiting = [name for name in table.others if name not in behind[proposer]]
+        lines += _urging(table, whose, table.call(pick(waiting, rng))) if waiting else []
+    quiet = [name for name in table.others if not table.speech(name) and name not in behind]
+    if quiet:
+        lines.append(f"What do you want out of this, {table.call(pick(quiet, rng))}?")
+    return table.fresh(lines or [known.opening, "What do the rest of you think?"], rng)
+
+
+def _urging(table: Table, whose: str, who: str) -> list[str]:
+    late = [
+        "Time is getting on. Let us agree on something.",
+        f"{who}, let us not go without a deal.",
     ]
-    if poor:
-        who = table.call(poor[int(rng.integers(len(poor)))])
-        return table.fresh(
-            [
-                f"I cannot say yes to that yet, {who}.",
-                f"That is not enough for me, {who}.",
-                f"{who}, we are not quite there. {known.opening}",
-                f"I see your point, {who}, but let us look for something that suits me, too.",
-            ],
-            rng,
-        )
-    if rng.random() < 0.3:
-        return gesture("looks round and waits for a proposal")
-    return table.fresh([known.opening, "What do the rest of you think?", "I am listening."], rng)
-
-
-def _urge(table: Table, whose: str, who: str, rng: np.random.Generator) -> str:
-    return table.fresh(
-        [
-            f"What do you say to {whose}, {who}?",
-            f"{who}, could you live with {whose}?",
-            f"I would be glad if we could agree on {whose}, {who}.",
-            f"Time is getting on, {who}. Can we take {whose}?",
-            f"{who}, what would you need to say yes?",
-        ],
-        rng,
-    )
+    return [
+        f"What do you say to {whose}, {who}?",
+        f"{who}, could you live with {whose}?",
+        f"I would be glad if we could agree on {whose}, {who}.",
+        f"{who}, what would you need to say yes?",
+        f"I think {whose} is fair to you, {who}.",
+        *(late if table.pressure(reserve=1) > 0.5 else ()),
+    ]
 
 
 # --- a price ----------------------------------------------------------------------
@@ -188,19 +205,16 @@ def bargain(table: Table, rng: np.random.Generator) -> str:
 
 def _offer(private: dict[str, Any], pressure: float) -> int:
     """The price to stand at: from the opening to the limit, in round steps, never beyond."""
-    limit, asked = private["limit"], private["list_price"]
-    step = max(1, 10 ** math.floor(math.log10(asked)) // 20)
+    limit: int = private["limit"]
+    asked: int = private["list_price"]
+    if pressure == 1:
+        return limit
+    step = max(1, int(10 ** math.floor(math.log10(asked))) // 20)
     if private["role"] == "seller":
         first = max(asked, limit)
-        return (
-            max(limit, math.ceil((first - (first - limit) * pressure) / step) * step)
-            if pressure < 1
-            else int(limit)
-        )
-    first = min(math.floor(0.6 * asked), math.floor(0.8 * limit))
-    if pressure == 1:
-        return int(limit)
-    return min(limit, max(1, math.floor((first + (limit - first) * pressure) / step) * step))
+        return max(limit, math.ceil((first - (first - limit) * pressure) / step) * step)
+    first = max(1, min(math.floor(0.6 * asked), math.floor(0.8 * limit)))
+    return min(limit, max(first, math.floor((first + (limit - first) * pressure) / step) * step))
 
 
 def _heard(table: Table, other: str) -> int | None:
@@ -238,6 +252,8 @@ def _price_words(
             f"I could let {item} go for {offer:,} {unit}.",
             f"I am still looking for something near {offer:,} {unit}.",
             "That is too little for me. Can you come up a bit?",
+            f"Make it {offer:,} {unit}, and {item} is yours.",
+            f"Meet me at {offer:,} {unit}?",
             "We are getting closer, but not there yet.",
         ]
     else:
@@ -245,6 +261,8 @@ def _price_words(
             f"I would pay {offer:,} {unit} today.",
             f"I am thinking of something near {offer:,} {unit}.",
             "That is too much for me. Can you come down a bit?",
+            f"Let me have {item} for {offer:,} {unit}, and we are done.",
+            f"Meet me at {offer:,} {unit}?",
             "We are getting closer, but not there yet.",
         ]
     return table.fresh(lines, rng)

@@ -15,22 +15,22 @@ _PHRASES = ("I have nothing to say.", "Well.", "Let us see.", "I am not sure.")
 def random_act(table: Table, rng: np.random.Generator) -> str:
     """Words, a gesture, silence, or one of the closing acts that are legal now; not leaving."""
     acts: list[Callable[[], str]] = [
-        lambda: str(pick(_PHRASES, rng)),
+        lambda: pick(_PHRASES, rng),
         lambda: gesture("shrugs"),
         nothing,
     ]
     private = table.private
     if private is None:
-        return str(pick(acts, rng)())
+        return pick(acts, rng)()
     if "needed" not in private:
         if table.name not in table.answered:
             acts.append(lambda: _answer(table, rng))
-        return str(pick(acts, rng)())
+        return pick(acts, rng)()
     acts.append(lambda: _propose(table, rng))
     acceptable = _acceptable(table)
     if acceptable:
         acts.append(lambda: accept(pick(acceptable, rng)))
-    return str(pick(acts, rng)())
+    return pick(acts, rng)()
 
 
 def _answer(table: Table, rng: np.random.Generator) -> str:
@@ -51,7 +51,7 @@ def _propose(table: Table, rng: np.random.Generator) -> str:
         return propose({"price": int(rng.integers(2 * private["list_price"] + 1))})
     known = deals(table)
     possible = np.flatnonzero(known.worth[:, table.names.index(table.name)] >= 0)
-    return propose(known.deal(int(pick(possible, rng))))
+    return propose(known.deal(pick(possible.tolist(), rng)))
 
 
 def _acceptable(table: Table) -> list[str]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,13 @@ from omar_envs.sotopia.acts import NON_VERBAL, NONE
 from omar_envs.sotopia.mechanisms.arguments import read
 from omar_envs.types import View
 
+LOST_CHANCE = 0.1
+"""Where lots are drawn: the risk never to be drawn again that a bot takes."""
+
+_Item = TypeVar("_Item")
+
 _SENTENCES = re.compile(r"(?<=[.!?;])\s+")
+_NUMBERS = re.compile(r"[\d,]+")
 _DISLIKES = re.compile(r"\b(no use|cannot|can't|not|don't|never|nothing)\b", re.IGNORECASE)
 _LIKES = re.compile(
     r"\b(most|best|rather|gladly|prefer|like|love|want|need|then|free|make)\b", re.IGNORECASE
@@ -63,7 +69,7 @@ class Table:
         turn, max_turns: the running turn, from 1, and the last one.
         moves_made: own moves so far.
         moves_left: own moves still to come after this one; a guess where lots are drawn.
-        together: whether all act at once.
+        order: as in ``View.facts``.
         said: what participants have said and done, as far as it could see, in order.
         standing, accepted, answered: as in ``View.facts``.
     """
@@ -76,7 +82,7 @@ class Table:
     max_turns: int
     moves_made: int
     moves_left: int
-    together: bool
+    order: str
     said: tuple[Said, ...]
     standing: dict[str, Any]
     accepted: dict[str, list[str]]
@@ -87,8 +93,24 @@ class Table:
         """Own moves in all, those to come included."""
         return self.moves_made + 1 + self.moves_left
 
+    @property
+    def together(self) -> bool:
+        """Whether all act at once."""
+        return self.order == "simultaneous"
+
+    @property
+    def last_chance(self) -> bool:
+        """Whether there may well be no other move after this one."""
+        if self.order != "random":
+            return self.moves_left == 0
+        missed = 1 - 1 / (1 + len(self.others))
+        return missed ** (self.max_turns - self.turn) > LOST_CHANCE
+
     def pressure(self, reserve: int) -> float:
         """How much of the time for holding out has passed, 0 to 1; ``reserve`` moves remain."""
+        if self.order == "random":
+            kept = (reserve + 1) * (1 + len(self.others))
+            return min(1.0, (self.turn - 1) / max(1, self.max_turns - 1 - kept))
         return min(1.0, self.moves_made / max(1, self.moves - 1 - reserve))
 
     def priority(self, name: str) -> int:
@@ -146,9 +168,9 @@ class Table:
         return first if sum(other.split()[0] == first for other in self.names) == 1 else name
 
     def fresh(self, sentences: Sequence[str], rng: np.random.Generator) -> str:
-        """One of the sentences, if it can be one that it has not said yet."""
-        own = {said.text for said in self.said if said.speaker == self.name}
-        fresh = [sentence for sentence in sentences if sentence not in own]
+        """One of the sentences, if it can be one that it has not said yet, but for numbers."""
+        own = {_NUMBERS.sub("", said.text) for said in self.said if said.speaker == self.name}
+        fresh = [each for each in sentences if _NUMBERS.sub("", each) not in own]
         return pick(fresh or sentences, rng)
 
 
@@ -156,7 +178,6 @@ def table(view: View) -> Table:
     """Everything that a bot needs, from its view."""
     facts = view.facts
     present = [name for name in facts["participants"] if name in facts["present"]]
-    together = facts["order"] == "simultaneous"
     turns_left = facts["max_turns"] - facts["turn"]
     return Table(
         name=view.name,
@@ -166,8 +187,10 @@ def table(view: View) -> Table:
         turn=facts["turn"],
         max_turns=facts["max_turns"],
         moves_made=view.num_acts,
-        moves_left=turns_left if together else turns_left // max(1, len(present)),
-        together=together,
+        moves_left=turns_left
+        if facts["order"] == "simultaneous"
+        else turns_left // max(1, len(present)),
+        order=facts["order"],
         said=tuple(
             Said(message.turn, view.names[message.sender], message.kind, message.text)
             for message in view.log
@@ -226,7 +249,7 @@ def leave() -> str:
     return _object("leave", "")
 
 
-def pick(items: Sequence[Any], rng: np.random.Generator) -> Any:
+def pick(items: Sequence[_Item], rng: np.random.Generator) -> _Item:
     """One of the items."""
     return items[int(rng.integers(len(items)))]
 

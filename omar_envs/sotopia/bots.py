@@ -15,7 +15,7 @@ from omar_envs.errors import ConfigError
 from omar_envs.sotopia.bot_answers import choose, find_friend, give, pool_clues
 from omar_envs.sotopia.bot_haggling import bargain, haggle
 from omar_envs.sotopia.bot_random import random_act
-from omar_envs.sotopia.bot_table import Table, nothing, table
+from omar_envs.sotopia.bot_table import Table, nothing, pick, table
 from omar_envs.types import View
 
 __all__ = ["NegotiatorPolicy", "act"]
@@ -75,7 +75,7 @@ def _polite(table: Table, rng: np.random.Generator) -> str:
     """Words that would do anywhere, then silence."""
     if not table.others:
         return nothing()
-    who = table.call(table.others[int(rng.integers(len(table.others)))])
+    who = table.call(pick(table.others, rng))
     lines = (
         ("Hello. It is good to see you.", f"Hello, {who}.", "Good to have a moment to talk."),
         (f"How do you see this, {who}?", f"I would like to hear what you think, {who}."),

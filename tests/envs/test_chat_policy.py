@@ -657,6 +657,7 @@ URL = "http://localhost:8000/v1"
         {"max_cost": 0.0, "prices": (1.0, 1.0)},
         {"max_cost": 1.0, "prices": (1.0, 1.0), "max_tokens": None},
         {"extra_body": {"stream": True}},
+        {"extra_body": {"max_tokens": 9}, "max_cost": 1.0, "prices": (1.0, 1.0), "max_tokens": 8},
         {"api_key": "sk-secret\n"},
         {"api_key": "sk-sécret"},
         {"base_url": "localhost:8000/v1"},
