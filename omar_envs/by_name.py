@@ -13,6 +13,7 @@ from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
 from omar_envs.policy import Policy, RandomPolicy, ScriptedPolicy
 from omar_envs.rollout import ENVS, make
+from omar_envs.sotopia.bots import NegotiatorPolicy
 
 GAME_FILE = "game.json"
 """Beside a model's weights: the game it was trained on, ``{"env": …, "config": {…}}``."""
@@ -71,7 +72,7 @@ def policy_by_name(name: str, seed: int, game: Game) -> Policy:
     Args:
         name: as above.
         seed: of the policy's own generator.
-        game: what it will play; scripted bots speak in its style.
+        game: what it will play; scripted bots are that game's, and speak in its style.
 
     Raises:
         ConfigError: there is no such policy, it cannot be loaded, or its
@@ -80,6 +81,8 @@ def policy_by_name(name: str, seed: int, game: Game) -> Policy:
     match name:
         case "random":
             return RandomPolicy(seed)
+        case "scripted" if game.env == "sotopia_v0":
+            return NegotiatorPolicy(seed)
         case "scripted":
             return ScriptedPolicy(seed, brief=game.settings.get("prompt_style") == "terse")
         case "human":

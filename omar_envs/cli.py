@@ -152,7 +152,8 @@ def _play(args: argparse.Namespace) -> None:
     last = env.view(you).messages[-1]
     if last["role"] == "user":
         show(last["content"])
-    show("\nWho was who: " + ", ".join(f"{seat.name} {seat.role}" for seat in episode.seats))
+    roles = [f"{seat.name} {seat.role}" for seat in episode.seats if seat.role is not None]
+    show(f"\nWho was who: {', '.join(roles)}" if roles else "")
     show(f"Your reward: {episode.total_reward(you):+.2f}. The same game again: --seed {seed}")
     if out is not None:
         write_episodes(out, [episode])

@@ -24,7 +24,7 @@ DEFAULT = "default: %(default)s"
 POLICIES = """\
 policies:
   random      any legal choice; says a stock phrase
-  scripted    bots that argue, lie and vote in a small grammar
+  scripted    bots that argue, lie and vote in a small grammar, or haggle and settle
   human       you, at this terminal (only where a command says so)
   house       the tiny model that this project trains from scripted play [train]
   DIRECTORY   a model as transformers saves it, with its tokenizer [train]
@@ -37,7 +37,9 @@ settings (--set key=value, as many as you like) are the environment's arguments;
 values are read as JSON, and as plain text where they are none:
   --set preset=arena8 max_days=20
   --set num_players=5 discussion_rounds=1 'roles={"werewolf": 1, "seer": 1}'
-  python -c 'from omar_envs import werewolf_v0; help(werewolf_v0)' lists them.
+  --env sotopia --set scenario=the_harbour_grant order=round_robin
+  python -c 'from omar_envs import werewolf_v0; help(werewolf_v0)' lists them,
+  sotopia_v0 in its place those of social scenarios.
 """
 
 

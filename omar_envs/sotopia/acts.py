@@ -125,6 +125,9 @@ class Readers(NamedTuple):
     error: str = ""
 
 
+TO_ALL = Readers()
+
+
 def readers(to: Any, ids: dict[str, str], sender: str) -> Readers:
     """Who may read an act, or why that is unclear.
 
@@ -135,7 +138,7 @@ def readers(to: Any, ids: dict[str, str], sender: str) -> Readers:
     """
     names = [to] if isinstance(to, str) else to
     if names is None:
-        return Readers()
+        return TO_ALL
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return Readers(error='"to" must be a name or a list of names')
     names = [name for name in map(single_line, names) if name]
@@ -152,7 +155,7 @@ def readers(to: Any, ids: dict[str, str], sender: str) -> Readers:
     if names and not found:
         return Readers(error='"to" names nobody else')
     everyone = set(ids.values()) - {sender}
-    return Readers() if found == everyone else Readers(tuple(sorted(found)))
+    return TO_ALL if found == everyone else Readers(tuple(sorted(found)))
 
 
 def _from_object(
@@ -230,7 +233,7 @@ def _tidy(value: Any, private_tags: Sequence[str]) -> Any:
 
 
 def _body(text: str) -> str:
-    fence = _FENCE.match(text)
+    fence = _FENCE.match(text) if text[0] == "`" else None
     if fence is None or not text.endswith("```") or len(text) < fence.end() + 3:
         return text
     return text[fence.end() : -3].strip()

@@ -15,6 +15,7 @@ from omar_envs.sotopia.mechanisms.arguments import listed
 
 _PLEDGE = re.compile(r"\bgive (?:all )?(\d+) of my (\d+)")
 _CHOICE = re.compile(r"\b(choose|go for|take)\b", re.IGNORECASE)
+_CONTENT = re.compile(r"\b(nothing to change|stay with|am ready)\b", re.IGNORECASE)
 _CLUE = re.compile(r"About (?P<option>.+?): (?P<text>.+?) \((?P<weight>[+-]\d+)\)")
 _DONE = "That is all I know."
 
@@ -123,7 +124,8 @@ def pool_clues(table: Table, rng: np.random.Generator) -> str:
         some = " ".join(
             f"About {option}: {text} ({weight:+d})." for option, text, weight in untold[:number]
         )
-        return f"{some} {_DONE}".strip() if number >= len(untold) else some
+        lead = pick(("", "", "Here is something. ", "I have heard something. "), rng)
+        return f"{lead}{some} {_DONE}".strip() if number >= len(untold) else f"{lead}{some}"
     best = _heaviest(private, clues, heard)
     silent = [name for name in table.others if not heard[name]]
     who = table.call(pick(silent or table.others, rng))
@@ -161,7 +163,8 @@ def _heaviest(
     for option, _, weight in (*clues, *told):
         if option in weights:
             weights[option] += weight
-    return max(private["options"], key=lambda option: weights[option])
+    options: list[str] = private["options"]
+    return max(options, key=lambda option: weights[option])
 
 
 # --- giving -----------------------------------------------------------------------
@@ -222,7 +225,7 @@ def choose(table: Table, rng: np.random.Generator) -> str:
     options, payoffs = tuple(private["options"]), private["payoffs"]
     announced = _announced(table, options)
     own = announced.get(table.name)
-    best: str = _best_choice(payoffs, options, [announced.get(name) for name in table.others], own)
+    best = _best_choice(payoffs, options, [announced.get(name) for name in table.others], own)
     if table.last_chance:
         # Others count on what was said.
         return answer(own.text if own is not None else best)
@@ -233,25 +236,35 @@ def choose(table: Table, rng: np.random.Generator) -> str:
         return table.fresh(
             [f'Then I will choose "{best}".', f'In that case I will go for "{best}".'], rng
         )
-    last_change = max(said.turn for said in announced.values())
-    settled = table.turn - 1 - last_change > len(table.others)
-    if len(announced) == 1 + len(table.others) and (settled or table.moves_left <= 1):
+    if len(announced) == 1 + len(table.others) and _nobody_moves(table, announced):
         return answer(own.text)
     silent = [name for name in table.others if name not in announced]
     if silent:
         who = table.call(pick(silent, rng))
         return table.fresh([f"And you, {who}?", f"What will you choose, {who}?"], rng)
+    if best != own.text:
+        return table.fresh(["I am still thinking.", "Hm.", "Let me think about that."], rng)
     return table.fresh(
         [
             f'I stay with "{own.text}".',
-            f'As I said: "{own.text}".',
             "I have nothing to change.",
-            "Does anybody want to change?",
-            "So we all know what the others do.",
-            "Good. I am nearly ready to answer.",
+            f'I am ready, and I stay with "{own.text}".',
+            "Good. I am ready.",
         ],
         rng,
     )
+
+
+def _nobody_moves(table: Table, announced: dict[str, Said]) -> bool:
+    """Whether all others have said since the last change that they are content, or had time to."""
+    last_change = max(said.turn for said in announced.values())
+    content = {
+        said.speaker
+        for said in table.said
+        if said.turn > last_change and said.kind == "speech" and _CONTENT.search(said.text)
+    }
+    enough_turns = (1 if table.together else 2) * (1 + len(table.others))
+    return content >= set(table.others) or table.turn - 1 - last_change > enough_turns
 
 
 def _announcement(table: Table, option: str, rng: np.random.Generator) -> str:
@@ -259,7 +272,8 @@ def _announcement(table: Table, option: str, rng: np.random.Generator) -> str:
         [
             f'I will choose "{option}".',
             f'I think I will go for "{option}".',
-            f'If it were up to me, we would all know now: I choose "{option}".',
+            f'For my part I choose "{option}".',
+            f'I would like to go for "{option}".',
         ],
         rng,
     )

@@ -75,7 +75,6 @@ def _behind(table: Table, proposer: str) -> set[str]:
 
 def _to_accept(table: Table, known: Deals, wanted: float) -> str | None:
     """Whose proposal to accept now, if anybody's."""
-    assert table.private is not None
     fine = [
         name
         for name in table.others
@@ -83,27 +82,29 @@ def _to_accept(table: Table, known: Deals, wanted: float) -> str | None:
         and table.name not in _behind(table, name)
         and known.own_worth(table.standing[name]) >= wanted
     ]
-    if not fine:
-        return None
 
     def appeal(name: str) -> tuple[int, float]:
         worth = known.own_worth(table.standing[name])
         return len(_behind(table, name)), table.priority(name) if table.together else worth
 
-    best = max(fine, key=appeal)
-    return None if _crossing(table, best) else best
+    free = [name for name in fine if not _crossing(table, name)]
+    return max(free, key=appeal) if free else None
 
 
-def _crossing(table: Table, theirs: str) -> bool:
-    """Whether two deals could be made at once, and this bot is the one to wait."""
-    assert table.private is not None
-    enough = table.private["needed"] - 1
-    return (
-        table.together
-        and table.name in table.standing
-        and len(_behind(table, theirs)) >= enough
-        and len(_behind(table, table.name)) >= enough
-        and table.priority(table.name) > table.priority(theirs)
+def _crossing(table: Table, proposer: str) -> bool:
+    """Whether to keep to another deal in this turn, so that no two are made at once.
+
+    Where all act at once, those behind one deal might accept the other, and the other
+    way round. In each turn one deal goes before all others, by a rule that all know.
+    """
+
+    def rank(name: str) -> int:
+        deal = table.standing[name]
+        return max(table.priority(n) for n, other in table.standing.items() if other == deal)
+
+    return table.together and any(
+        table.name in _behind(table, other) and rank(other) > rank(proposer)
+        for other in table.standing
     )
 
 

@@ -81,6 +81,7 @@ def _polite(table: Table, rng: np.random.Generator) -> str:
         (f"How do you see this, {who}?", f"I would like to hear what you think, {who}."),
         ("Let us find something that is fair to all of us.", "I am sure we can work this out."),
         (f"Thank you for telling me, {who}.", "I will think about that.", "I understand."),
+        ("Let us leave it at that for now.", f"It was good to talk, {who}."),
     )
     if table.moves_made >= len(lines):
         return nothing()

@@ -18,10 +18,9 @@ from omar_envs.sotopia.acts import (
     NONE,
     SPEAK,
     TALK_ACTS,
+    TO_ALL,
     Act,
-    Readers,
     draw,
-    from_text,
     readers,
     to_text,
 )
@@ -104,6 +103,7 @@ class SotopiaEnv(ConversationEnv):
         self._ids = self._known_names()
         self._present = tuple(self.possible_agents)
         self._turns = 0
+        self._taken: dict[str, Act] = {}
         self._idle_turns = 0
         self._last_to_move = -1
         self._ended = ""
@@ -168,6 +168,12 @@ class SotopiaEnv(ConversationEnv):
         if self._ended:
             return None
         self._turns += 1
+        self._taken = {}
+        self._asked = Request(
+            RequestKind.SPEAK,
+            prompts.ask(self._turns - 1, self._terms),
+            max_chars=self.settings.max_speech_chars,
+        )
         return Stage("turn", f"Turn {self._turns}", self._movers(), "simultaneous")
 
     def _reason_to_end(self) -> str:
@@ -190,20 +196,17 @@ class SotopiaEnv(ConversationEnv):
         return (self.possible_agents[self._last_to_move],)
 
     def _request(self, agent: str) -> Request:
-        return Request(
-            RequestKind.SPEAK,
-            prompts.ask(self._turns - 1, self._terms),
-            max_chars=self.settings.max_speech_chars,
-        )
+        return self._asked
 
     # --- acts -------------------------------------------------------------
 
     def _read(self, agent: str, request: Request, reply: str) -> Parsed:
+        self._taken[agent] = IDLE
         drawn = draw(reply, self._private_tags, self._closing)
         kind = drawn.action_type
         if not kind:
             return Parsed("", False, drawn.error)
-        heard_by = Readers()
+        heard_by = TO_ALL
         if drawn.to is not None:
             present = {n: a for n, a in self._ids.items() if a in self._present}
             heard_by = readers(drawn.to, present, agent)
@@ -216,14 +219,19 @@ class SotopiaEnv(ConversationEnv):
             ruling = self._settlement.check(self._seats[agent], kind, drawn.argument)
             if not ruling.legal:
                 return Parsed("", False, ruling.reason)
-            return Parsed(to_text(Act(kind, ruling.argument)), True, "", drawn.exact)
+            return self._taken_as(agent, Act(kind, ruling.argument), drawn.exact)
         if kind in (NONE, LEAVE):
-            return Parsed(to_text(Act(kind)), True, "", drawn.exact)
+            return self._taken_as(agent, IDLE if kind == NONE else Act(kind), drawn.exact)
         line = single_line(drawn.argument)
         if not line:
             return Parsed("", False, "the reply is empty")
-        act = Act(kind, line[: request.max_chars].rstrip(), heard_by.agents)
-        exact = drawn.exact and len(line) <= request.max_chars
+        exact = drawn.exact
+        if len(line) > request.max_chars:
+            line, exact = line[: request.max_chars].rstrip(), False
+        return self._taken_as(agent, Act(kind, line, heard_by.agents), exact)
+
+    def _taken_as(self, agent: str, act: Act, exact: bool) -> Parsed:
+        self._taken[agent] = act
         return Parsed(to_text(act), True, "", exact)
 
     def _neutral(self, agent: str, request: Request) -> str:
@@ -233,7 +241,7 @@ class SotopiaEnv(ConversationEnv):
         raise AssertionError("every request of a social scenario is for speech")
 
     def _publish_act(self, agent: str, request: Request, text: str) -> None:
-        act = from_text(text)
+        act = self._taken[agent]
         kind = act.action_type
         if kind == NONE:
             return
@@ -254,7 +262,7 @@ class SotopiaEnv(ConversationEnv):
         return None if len(self._present) == len(self.possible_agents) else self._present
 
     def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
-        taken = {agent: from_text(text) for agent, text in acts.items() if text != _IDLE_TEXT}
+        taken = {agent: act for agent, act in self._taken.items() if act is not IDLE}
         self._idle_turns = 0 if taken else self._idle_turns + 1
         if self._settlement is not None:
             closing = tuple(
@@ -397,16 +405,15 @@ class SotopiaEnv(ConversationEnv):
         if message.sender == MODERATOR:
             return f"* {message.text}"
         name = self._name_of[message.sender]
+        to = "" if message.audience is None else self._heard_by(message.audience, message.sender)
         if message.kind == "action":
-            to = self._heard_by(message)
             return f"* {name}{to} {message.text}"
-        return f"{name}{self._heard_by(message)}: {message.text}"
+        return f"{name}{to}: {message.text}"
 
-    def _heard_by(self, message: Message) -> str:
-        audience = message.audience
-        if audience is None or audience == self._all_present():
+    def _heard_by(self, audience: tuple[str, ...], sender: str) -> str:
+        if audience == self._all_present():
             return ""
-        others = [self._name_of[agent] for agent in audience if agent != message.sender]
+        others = [self._name_of[agent] for agent in audience if agent != sender]
         return f" (to {prompts.listed(others)})"
 
     def _invalid_notice(self, request: Request, text: str, error: str) -> str:
