@@ -24,22 +24,15 @@ from omar_envs.sotopia.acts import (
     readers,
     to_text,
 )
+from omar_envs.sotopia.meeting import Meeting
 from omar_envs.sotopia.outcomes import ClosingAct, Notice, Result, Settlement
 from omar_envs.sotopia.settings import (
     Settings,
-    check_names,
     checked_judge,
     chosen_cast,
     chosen_scenarios,
     dealt_cast,
     stored,
-)
-from omar_envs.sotopia.visibility import (
-    described,
-    described_in_full,
-    described_to_itself,
-    full_text,
-    visible_text,
 )
 from omar_envs.stages import Announcement, Stage
 from omar_envs.types import MODERATOR, Audience, Judge, Message, Request, RequestKind
@@ -87,20 +80,23 @@ class SotopiaEnv(ConversationEnv):
             render_mode=render_mode,
         )
         self._seats = {agent: seat for seat, agent in enumerate(self.possible_agents)}
+        self._last_meeting: Meeting | None = None
 
     # --- dealing ----------------------------------------------------------
 
     def _begin(self) -> None:
-        settings = self.settings
         drawn = 0
         if len(self.scenarios) > 1:
             drawn = int(self.np_random.integers(len(self.scenarios)))
         self.scenario = self.scenarios[drawn]
         self.cast = self._given_cast or dealt_cast(self.scenario, self.np_random)
-        self._names = tuple(profile.name for profile in self.cast)
-        check_names(self._names)
-        self._name_of = dict(zip(self.possible_agents, self._names, strict=True))
-        self._ids = self._known_names()
+        meeting = self._meeting = self._met_again() or Meeting(
+            self.scenario, self.cast, tuple(self.possible_agents), self.settings
+        )
+        self._last_meeting = meeting
+        self._names = meeting.names
+        self._name_of = meeting.name_of
+        self._closing = meeting.closing
         self._present = tuple(self.possible_agents)
         self._turns = 0
         self._taken: dict[str, Act] = {}
@@ -109,57 +105,16 @@ class SotopiaEnv(ConversationEnv):
         self._ended = ""
         outcome = self.scenario.outcome
         self._settlement: Settlement | None = outcome.open(self._names) if outcome else None
-        self._closing = outcome.acts if outcome else ()
-        self._private_facts = tuple(
-            outcome.facts(seat, self._names) if outcome else None for seat in range(len(self.cast))
-        )
-        self._terms = prompts.Terms(
-            settings.order,
-            settings.max_turns,
-            outcome.rules(self._names) if outcome else "",
-            self._closing,
-        )
 
-    def _known_names(self) -> dict[str, str]:
-        # A first name alone will do where it is one participant's only.
-        firsts = [single_line(profile.first_name).casefold() for profile in self.cast]
-        ids = {
-            first: agent
-            for first, agent in zip(firsts, self.possible_agents, strict=True)
-            if firsts.count(first) == 1
-        }
-        ids |= {agent: agent for agent in self.possible_agents}
-        return ids | {single_line(name).casefold(): a for a, name in self._name_of.items()}
+    def _met_again(self) -> Meeting | None:
+        last = self._last_meeting
+        return last if last is not None and last.is_of(self.scenario, self.cast) else None
 
     def _introductions(self) -> tuple[Announcement, ...]:
         return ()
 
     def _system_prompt(self, agent: str) -> str:
-        seat, scenario = self._seats[agent], self.scenario
-        others = [other for other in range(scenario.num_agents) if other != seat]
-        outcome = scenario.outcome
-        told = prompts.Told(
-            name=self._names[seat],
-            background=described_to_itself(self.cast[seat]),
-            goal=self._goal(seat, agent),
-            private=outcome.told(seat, self._names) if outcome else "",
-            others={
-                self._names[other]: described(
-                    self.cast[other], scenario.relationship_of(seat, other)
-                )
-                for other in others
-            },
-            other_goals={
-                self._names[other]: self._goal(other, agent)
-                for other in others
-                if self.settings.omniscient
-            },
-        )
-        return prompts.system(visible_text(scenario.scenario, agent), told, self._terms)
-
-    def _goal(self, seat: int, reader: str) -> str:
-        owner = self.possible_agents[seat]
-        return visible_text(self.scenario.agent_goals[seat], reader, owner)
+        return self._meeting.system_prompts[self._seats[agent]]
 
     # --- turns ------------------------------------------------------------
 
@@ -171,7 +126,7 @@ class SotopiaEnv(ConversationEnv):
         self._taken = {}
         self._asked = Request(
             RequestKind.SPEAK,
-            prompts.ask(self._turns - 1, self._terms),
+            prompts.ask(self._turns - 1, self._meeting.terms),
             max_chars=self.settings.max_speech_chars,
         )
         return Stage("turn", f"Turn {self._turns}", self._movers(), "simultaneous")
@@ -191,9 +146,10 @@ class SotopiaEnv(ConversationEnv):
             return self._present
         if self.settings.order == "random":
             return (self._present[int(self.np_random.integers(len(self._present)))],)
-        seats = [self._seats[agent] for agent in self._present]
-        self._last_to_move = next((s for s in seats if s > self._last_to_move), seats[0])
-        return (self.possible_agents[self._last_to_move],)
+        last, seats = self._last_to_move, self._seats
+        mover = next((a for a in self._present if seats[a] > last), self._present[0])
+        self._last_to_move = seats[mover]
+        return (mover,)
 
     def _request(self, agent: str) -> Request:
         return self._asked
@@ -208,7 +164,7 @@ class SotopiaEnv(ConversationEnv):
             return Parsed("", False, drawn.error)
         heard_by = TO_ALL
         if drawn.to is not None:
-            present = {n: a for n, a in self._ids.items() if a in self._present}
+            present = {n: a for n, a in self._meeting.ids.items() if a in self._present}
             heard_by = readers(drawn.to, present, agent)
             if heard_by.error:
                 return Parsed("", False, heard_by.error)
@@ -306,7 +262,7 @@ class SotopiaEnv(ConversationEnv):
             # Whatever pays: a replay of a judged game, which asks nobody, says the same.
             "final_rewards": True,
             "left": [agent for agent in self.possible_agents if agent not in self._present],
-            "setting": self._setting(),
+            "setting": self._meeting.setting(),
         }
         if self._settlement is not None:
             outcome |= self._computed(self._settlement.result())
@@ -320,35 +276,6 @@ class SotopiaEnv(ConversationEnv):
             "scores": dict(zip(self.possible_agents, result.scores, strict=True)),
             "measures": dict(result.measures),
         }
-
-    def _setting(self) -> dict[str, Any]:
-        scenario, ids = self.scenario, self.possible_agents
-        return {
-            "codename": scenario.codename,
-            "scenario": full_text(scenario.scenario),
-            "participants": {
-                agent: {
-                    "name": self._names[seat],
-                    "background": described_in_full(self.cast[seat]),
-                    "goal": self._whole_goal(seat),
-                    "secret": self.cast[seat].secret,
-                }
-                for seat, agent in enumerate(ids)
-            },
-            "relationships": [
-                {
-                    "agents": [ids[one], ids[two]],
-                    "relationship": scenario.relationship_of(one, two).name,
-                }
-                for one in range(len(ids))
-                for two in range(one + 1, len(ids))
-            ],
-        }
-
-    def _whole_goal(self, seat: int) -> str:
-        goal = full_text(self.scenario.agent_goals[seat])
-        outcome = self.scenario.outcome
-        return f"{goal} {outcome.told(seat, self._names)}" if outcome else goal
 
     # --- facts ------------------------------------------------------------
 
@@ -377,12 +304,12 @@ class SotopiaEnv(ConversationEnv):
             "participants": list(self._names),
             # Whoever has left does not learn who leaves after it.
             "present": [self._name_of[a] for a in self._present if self._alive(agent)],
-            "goal": self._goal(self._seats[agent], agent),
+            "goal": self._meeting.goal(self._seats[agent], agent),
             "turn": self._turns,
             "max_turns": self.settings.max_turns,
             "order": self.settings.order,
             "action_types": [*TALK_ACTS, *self._closing],
-            "private": self._private_facts[self._seats[agent]],
+            "private": self._meeting.private(self._seats[agent]),
             **self._settling_facts(agent),
         }
 

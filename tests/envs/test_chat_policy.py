@@ -344,7 +344,9 @@ def test_an_endpoint_that_never_answered_stops_the_run(case: str, on_failure: st
     act, words = {**TRANSIENT, **FATAL}[case]
     with (
         ChatServer(in_order(act)) as server,
-        policy_at(server, timeout=patience(act), on_failure=on_failure, api_key=KEY, concurrency=1) as policy,
+        policy_at(
+            server, timeout=patience(act), on_failure=on_failure, api_key=KEY, concurrency=1
+        ) as policy,
     ):
         with pytest.raises(PolicyError) as raised:
             policy.act(talking())

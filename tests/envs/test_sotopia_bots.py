@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
@@ -47,6 +48,8 @@ from tests.envs.sotopia_configs import meeting, seeded, started
 
 ORDERS = ("simultaneous", "round_robin", "random")
 COMPUTED = library.scenarios(computed=True)
+
+NOTHING_TO_GAIN = Division({"lamps": 4}, ({"lamps": 1}, {"lamps": 1}), outside=(3, 3))
 
 
 def game(scenario: EnvironmentProfile, **given: Any) -> ConversationEnv:
@@ -197,7 +200,7 @@ def first_seats_points(outcome: Any, deal: Any, names: tuple[str, ...]) -> float
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_nobody_proposes_or_accepts_what_is_worse_than_no_deal(order: str) -> None:
-    samples = [meeting(each.num_seats, each) for each in SAMPLES.values()]
+    samples = [meeting(each.num_seats, each) for each in (*SAMPLES.values(), NOTHING_TO_GAIN)]
     for scenario in (*COMPUTED, *samples):
         outcome = scenario.outcome
         if not isinstance(outcome, DealOutcome):
@@ -226,6 +229,23 @@ def test_a_price_is_found_where_there_is_one_and_they_part_where_there_is_none(o
     assert found["settled"]
     assert 300 <= found["deal"]["price"] <= 420
     assert not play(game(meeting(2, NO_ZONE), order=order), 1, (0.0,)).outcome["settled"]
+
+
+def test_they_part_where_all_have_more_without_a_deal() -> None:
+    assert not play(game(meeting(2, NOTHING_TO_GAIN)), 1, (0.0,)).outcome["settled"]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_all_have_answered_by_their_last_move(rounds: int) -> None:
+    for scenario in COMPUTED:
+        assert scenario.outcome is not None
+        if scenario.outcome.acts == ("answer",):
+            turns = rounds * scenario.num_agents
+            for env in (
+                game(scenario, max_turns=rounds),
+                game(scenario, max_turns=turns, order="round_robin"),
+            ):
+                assert play(env, 1, (0.0,)).outcome["settled"]
 
 
 def test_who_finds_no_price_leaves_in_the_last_turn() -> None:
@@ -275,18 +295,16 @@ def test_what_they_say_first_is_true_and_understood() -> None:
             assert told.unwanted == useless
 
 
-def test_pledges_and_announcements_are_kept() -> None:
+@pytest.mark.parametrize("turns", [20, 2])
+def test_pledges_and_announcements_are_kept(turns: int) -> None:
     for scenario in COMPUTED:
-        if isinstance(scenario.outcome, PublicGoods):
-            assert play(game(scenario), 5, (0.0,)).outcome["measures"]["contribution_share"] == 1
-        if isinstance(scenario.outcome, Matrix):
-            episode = play(game(scenario), 5, (0.0,))
-            for seat in episode.seats:
-                said = " ".join(
-                    message.text for message in episode.messages if message.sender == seat.agent
-                )
-                answer = episode.outcome["deal"][seat.name]
-                assert mentioned(said, scenario.outcome.options)[-1:] and f'"{answer}"' in said
+        if not isinstance(scenario.outcome, PublicGoods | Matrix):
+            continue
+        episode = play(game(scenario, max_turns=turns), 5, (0.0,))
+        for seat in episode.seats:
+            said = " ".join(m.text for m in episode.messages if m.sender == seat.agent)
+            announced = re.findall(r'"(.+?)"|give (\d+)', said)[-1]
+            assert str(episode.outcome["deal"][seat.name]) in announced
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from omar_envs import sotopia_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.sotopia import acts
 from omar_envs.sotopia import env as env_module
+from omar_envs.sotopia import meeting as meeting_module
 from omar_envs.sotopia.env import SotopiaEnv
 from omar_envs.sotopia.mechanisms.hidden_profile import Clue, HiddenProfile
 from omar_envs.sotopia.mechanisms.mutual_friend import Friend, MutualFriend
@@ -349,30 +350,32 @@ def test_the_parallel_environment_shows_what_the_other_shows() -> None:
 
 
 def secrets_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = env_module.described
-    monkeypatch.setattr(env_module, "described", lambda p, r: f"{real(p, r)} {p.secret}")
+    real = meeting_module.described
+    monkeypatch.setattr(meeting_module, "described", lambda p, r: f"{real(p, r)} {p.secret}")
 
 
 def strangers_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = env_module.described
-    monkeypatch.setattr(env_module, "described", lambda p, r: real(p, max(r, 2)))
+    real = meeting_module.described
+    monkeypatch.setattr(meeting_module, "described", lambda p, r: real(p, max(r, 2)))
 
 
 def acquaintances_befriended(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = env_module.described
-    monkeypatch.setattr(env_module, "described", lambda p, r: real(p, 3 if r == 2 else r))
+    real = meeting_module.described
+    monkeypatch.setattr(meeting_module, "described", lambda p, r: real(p, 3 if r == 2 else r))
 
 
 def hints_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = env_module.visible_text
+    real = meeting_module.visible_text
     monkeypatch.setattr(
-        env_module, "visible_text", lambda text, viewer, owner=None: real(text, viewer)
+        meeting_module, "visible_text", lambda text, viewer, owner=None: real(text, viewer)
     )
 
 
 def viewers_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        env_module, "visible_text", lambda text, viewer, owner=None: env_module.full_text(text)
+        meeting_module,
+        "visible_text",
+        lambda text, viewer, owner=None: meeting_module.full_text(text),
     )
 
 
@@ -381,7 +384,7 @@ def goals_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         SotopiaEnv,
         "_facts",
-        lambda self, agent: {**facts(self, agent), "goal": self._goal(0, agent)},
+        lambda self, agent: {**facts(self, agent), "goal": self._meeting.goal(0, agent)},
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from omar_envs.sotopia.mechanisms.arguments import (
     alone,
     canonical,
@@ -161,12 +163,13 @@ class Bargain(Settlement):
     @property
     def standing(self) -> dict[int, Any]:
         """Seat to the deal that it proposes."""
-        return {seat: json.loads(self._standing[seat]) for seat in sorted(self._standing)}
+        # Read anew, so that nobody can change what stands by changing what it was shown.
+        return {seat: msgspec.json.decode(deal) for seat, deal in self._standing.items()}
 
     @property
     def accepted(self) -> dict[int, tuple[int, ...]]:
         """For each standing proposal, who has accepted it."""
-        return {seat: tuple(sorted(self._accepted[seat])) for seat in sorted(self._standing)}
+        return {seat: tuple(sorted(self._accepted[seat])) for seat in self._standing}
 
     def leave(self, seat: int) -> None:
         """``seat``'s proposal and acceptances go with it; a deal that is made stays."""
