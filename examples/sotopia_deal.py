@@ -3,8 +3,7 @@
 python examples/sotopia_deal.py
 """
 
-from omar_envs import rollout, sotopia_v0
-from omar_envs.sotopia.bots import NegotiatorPolicy
+from omar_envs import NegotiatorPolicy, rollout, sotopia_v0
 
 env = sotopia_v0.raw_env("the_harbour_grant", render_mode="ansi")
 episode = rollout.play(env, NegotiatorPolicy(seed=1), seed=2)

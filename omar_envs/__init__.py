@@ -25,6 +25,7 @@ _EXPORTS = {
     "ChatPolicy": "omar_envs.chat_policy",
     "Episode": "omar_envs.types",
     "HumanPolicy": "omar_envs.policy",
+    "NegotiatorPolicy": "omar_envs.sotopia.bots",
     "Policy": "omar_envs.policy",
     "RandomPolicy": "omar_envs.policy",
     "ScriptedPolicy": "omar_envs.policy",

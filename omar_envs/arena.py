@@ -237,7 +237,10 @@ def _deal(env: AnyEnv, seed: int, team_of: Callable[[str], str]) -> _Deal:
     for agent in game.possible_agents:
         role = game.view(agent).role
         if role is None:
-            raise ConfigError("the arena needs a game in which every agent has a role")
+            raise ConfigError(
+                "the arena compares two teams, and here not every agent has a role: take a game "
+                "of two teams, or compare the scores in the episodes of `omar-envs rollout`"
+            )
         teams[agent] = team_of(role)
     if len(set(teams.values())) != 2:
         raise ConfigError(

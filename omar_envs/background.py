@@ -49,9 +49,14 @@ class LoopThread:
             future.cancel()
             raise
 
+    @property
+    def is_current(self) -> bool:
+        """Whether this is asked on the thread itself."""
+        return threading.current_thread() is self._thread
+
     def stop(self) -> None:
         """End the loop and its thread."""
         self._loop.call_soon_threadsafe(self._stopped.set)
         # The garbage collector may run this on the thread itself.
-        if threading.current_thread() is not self._thread:
+        if not self.is_current:
             self._thread.join()

@@ -305,7 +305,14 @@ def _add_measure(commands: Commands) -> None:
 
 def _add_sotopia(commands: Commands) -> None:
     about = "Social scenarios as SOTOPIA publishes them: import."
-    sotopia = commands.add_parser("sotopia", help=about, description=about, allow_abbrev=False)
+    sotopia = commands.add_parser(
+        "sotopia",
+        help=about,
+        description=about,
+        epilog=f"example:\n  {cli_sotopia.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     importing = add_command(
         sotopia.add_subparsers(metavar="COMMAND", required=True),
         "import",

@@ -24,7 +24,8 @@ it may know of the others, how to act, all that it has heard and seen, and the q
 if it is its move. ``infos[agent]`` has ``request``, ``messages``, ``new_messages``,
 ``alive`` (false once it has left), ``role`` (always ``None``), ``reward_components``,
 ``invalid_actions``; ``env.unwrapped.view(agent)`` is the same as chat messages that
-only grow at the end.
+only grow at the end. Its ``facts`` are for programs: ``private`` (the agent's own values where
+the outcome is computed), ``standing`` and ``accepted`` proposals, who has ``answered``, and more.
 
 What is known of the others depends on the relationship:
 

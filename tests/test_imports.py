@@ -78,6 +78,7 @@ PUBLIC = [
     "ChatPolicy",
     "Episode",
     "HumanPolicy",
+    "NegotiatorPolicy",
     "Policy",
     "RandomPolicy",
     "ScriptedPolicy",

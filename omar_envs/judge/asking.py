@@ -90,7 +90,7 @@ class Asker:
         system = system_message(question.rubric)
         fields = {**self._fields, **question.fields}
         if self._schema == "strict":
-            fields["response_format"] = answer_schema(question.keys, question.rubric)
+            fields["response_format"] = answer_schema(tuple(question.keys), question.rubric)
         messages = chat(system, question.document)
         key = cache_key(self._endpoint.model, fields, messages, question.sample)
         if (known := self._known(key, question)) is not None:

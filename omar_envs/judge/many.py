@@ -28,21 +28,27 @@ def judge_all(
             raises ends the run.
         at_once: episodes in hand at a time.
     """
-
-    async def all_of_them() -> list[Judgement]:
-        slots = asyncio.Semaphore(at_once)
-
-        async def one(number: int, episode: Episode) -> Judgement:
-            async with slots:
-                done = await judge.judgement(episode)
-                if progress is not None:
-                    progress(number, done)
-                return done
-
-        return await asyncio.gather(*(one(n, episode) for n, episode in enumerate(episodes)))
-
     thread = LoopThread()
     try:
-        return thread.run(all_of_them())
+        return thread.run(judge_each(judge, episodes, progress, at_once))
     finally:
         thread.stop()
+
+
+async def judge_each(
+    judge: DetailedJudge,
+    episodes: Sequence[Episode],
+    progress: Progress | None,
+    at_once: int,
+) -> list[Judgement]:
+    """As :func:`judge_all`, on the running event loop."""
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(number: int, episode: Episode) -> Judgement:
+        async with slots:
+            done = await judge.judgement(episode)
+            if progress is not None:
+                progress(number, done)
+            return done
+
+    return await asyncio.gather(*(one(n, episode) for n, episode in enumerate(episodes)))

@@ -16,7 +16,7 @@ from omar_envs.errors import ConfigError
 from omar_envs.judge.asking import Asker, Question, Reading, SchemaMode, Unread, latest
 from omar_envs.judge.cache import AnswerCache
 from omar_envs.judge.lineup import Lineup, acts_of, read_acts
-from omar_envs.judge.many import Progress, judge_all
+from omar_envs.judge.many import Progress, judge_each
 from omar_envs.judge.prompt import with_acts
 from omar_envs.judge.results import Judgement, TurnQuality
 from omar_envs.judge.rubrics import IMPORTANCE, SOTOPIA, TURN_QUALITY, Rubric
@@ -134,8 +134,9 @@ class OpenAIJudge:
         self._per_utterance = per_utterance
         self._samples = samples
         self._seed = seed
-        # Enough to keep the endpoint busy, without building every request beforehand.
-        self._at_once = 2 * concurrency
+        # Enough to keep the endpoint busy. Building more requests beforehand would hold up
+        # the first ones.
+        self._at_once = concurrency + concurrency // 8 + 1
 
     @property
     def model(self) -> str:
@@ -225,7 +226,8 @@ class OpenAIJudge:
         Raises:
             StateError: the judge is closed.
         """
-        return [done.result for done in judge_all(self, episodes, progress, self._at_once)]
+        each = judge_each(self, episodes, progress, self._at_once)
+        return [done.result for done in self._endpoint.run(each)]
 
     def close(self) -> None:
         """Close the connections. Doing it again does nothing."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -42,6 +43,7 @@ _LONGEST_REJECTED = 2000
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
+@lru_cache(maxsize=64)
 def system_message(rubric: Rubric) -> str:
     """The rubric in words, with the form of the answer. It holds no other text."""
     if rubric.unit == "act":

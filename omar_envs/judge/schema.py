@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from omar_envs.judge.rubrics import Dimension, Rubric
@@ -36,7 +37,8 @@ Sheet = dict[str, dict[str, Score]]
 """Scores by key and dimension."""
 
 
-def answer_schema(keys: Sequence[str], rubric: Rubric) -> dict[str, Any]:
+@lru_cache(maxsize=256)
+def answer_schema(keys: tuple[str, ...], rubric: Rubric) -> dict[str, Any]:
     """``response_format`` with the strict JSON schema of a :data:`Sheet`.
 
     The dimensions stand once, however many keys there are: endpoints limit how much

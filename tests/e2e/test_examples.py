@@ -15,6 +15,7 @@ SHOWN = {
     "aec_loop.py": "'player_4': ",
     "watch_bots.py": "-> replay.html",
     "compare_policies.py": "both teams",
+    "sotopia_deal.py": "have agreed. The deal: ",
 }
 ENDPOINT = "openai_endpoint.py"
 
