@@ -5,7 +5,6 @@ Only a reply that came is play: one that never came stops the run, or is counted
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
@@ -15,6 +14,7 @@ import numpy as np
 from omar_envs.endpoint import Answer, ChatRequest, Endpoint, NoAnswer, Outcome
 from omar_envs.errors import ConfigError, PolicyError
 from omar_envs.metering import Meter, Usage
+from omar_envs.sampling import check_sampling, checked_extra, token_limit
 from omar_envs.types import View
 
 __all__ = ["PATIENCE", "ChatPolicy", "chat_policy_from_url"]
@@ -88,17 +88,10 @@ class ChatPolicy:
         extra_body: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> None:
-        if seed is not None and seed < 0:
-            raise ConfigError(f"seed must not be negative: got {seed}")
-        if temperature is not None and not 0 <= temperature < math.inf:
-            raise ConfigError(f"temperature must be None or a number from 0: got {temperature}")
-        if max_tokens is not None and max_tokens < 1:
-            raise ConfigError(f"max_tokens must be None or at least 1: got {max_tokens}")
+        check_sampling(seed, temperature, max_tokens)
         if on_failure not in ("raise", "silence"):
             raise ConfigError(f"on_failure must be 'raise' or 'silence': got {on_failure!r}")
-        extra = dict(extra_body or {})
-        if own := sorted(_OWN_FIELDS & extra.keys()):
-            raise ConfigError(f"extra_body cannot change {', '.join(own)}")
+        extra = checked_extra(extra_body, _OWN_FIELDS)
         if max_cost is not None and (longer := sorted(_TOKEN_LIMITS & extra.keys())):
             raise ConfigError(
                 f"extra_body cannot change {', '.join(longer)} beside max_cost, which counts on "
@@ -113,10 +106,9 @@ class ChatPolicy:
             max_retries=max_retries,
             meter=Meter(prices, max_cost, max_tokens),
         )
-        # OpenAI's newer models refuse the name that everybody else knows.
-        limit = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
-        settings = {"temperature": temperature, limit: max_tokens}
-        self._fields = {k: v for k, v in settings.items() if v is not None} | extra
+        fields = {} if temperature is None else {"temperature": temperature}
+        limit = token_limit(max_tokens, is_openai=self._endpoint.is_openai)
+        self._fields: dict[str, Any] = fields | limit | extra
         self._name = name or model
         self._seed = seed
         self._constrain = constrain_choices

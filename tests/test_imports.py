@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("conversation", "engine", "inbox", "ledger", "log", "judging", "checks", "stages"),
     ("werewolf", "werewolf_v0", "sotopia", "sotopia_v0", "parallel"),
-    ("wrappers", "policy", "chat_policy", "endpoint", "metering", "judge", "playing"),
+    ("wrappers", "policy", "chat_policy", "endpoint", "metering", "sampling", "judge", "playing"),
     ("rollout",),
     ("transcript", "arena", "replay"),
     ("cli", "cli_judge", "cli_options", "cli_sotopia", "by_name", "terminal", "integrations", ""),

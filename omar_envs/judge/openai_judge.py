@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -22,6 +21,7 @@ from omar_envs.judge.results import Judgement, TurnQuality
 from omar_envs.judge.rubrics import IMPORTANCE, SOTOPIA, TURN_QUALITY, Rubric
 from omar_envs.judge.scales import SCALES, Scale, rewards_of
 from omar_envs.metering import Meter, Usage
+from omar_envs.sampling import check_sampling, checked_extra, token_limit
 from omar_envs.types import SPEAK, Episode, JudgeResult, JudgeStatus, Turn
 
 _OWN_FIELDS = {"messages", "model", "n", "response_format", "stream"}
@@ -103,17 +103,10 @@ class OpenAIJudge:
             raise ConfigError(f"scale must be one of {', '.join(SCALES)}: got {scale!r}")
         if samples < 1:
             raise ConfigError(f"samples must be at least 1: got {samples}")
-        if seed is not None and seed < 0:
-            raise ConfigError(f"seed must not be negative: got {seed}")
-        if temperature is not None and not 0 <= temperature < math.inf:
-            raise ConfigError(f"temperature must be None or a number from 0: got {temperature}")
-        if max_tokens is not None and max_tokens < 1:
-            raise ConfigError(f"max_tokens must be None or at least 1: got {max_tokens}")
+        check_sampling(seed, temperature, max_tokens)
         if schema not in ("strict", "prompt"):
             raise ConfigError(f"schema must be 'strict' or 'prompt': got {schema!r}")
-        extra = dict(extra_body or {})
-        if own := sorted(_OWN_FIELDS & extra.keys()):
-            raise ConfigError(f"extra_body cannot change {', '.join(own)}")
+        extra = checked_extra(extra_body, _OWN_FIELDS)
         kept = None if cache is None else AnswerCache(cache)
         self._endpoint = Endpoint(
             model,
@@ -124,9 +117,7 @@ class OpenAIJudge:
             max_retries=max_retries,
             meter=Meter(prices, max_cost, max_tokens),
         )
-        # OpenAI's newer models refuse the name that everybody else knows.
-        limit_name = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
-        limit = {} if max_tokens is None else {limit_name: max_tokens}
+        limit = token_limit(max_tokens, is_openai=self._endpoint.is_openai)
         fields = {} if temperature is None else {"temperature": temperature}
         self._asker = Asker(self._endpoint, fields | extra, limit, schema, kept)
         self._rubric = rubric

@@ -33,6 +33,7 @@ from omar_envs.sotopia.profiles import (
     PairRelationship,
     RelationshipType,
 )
+from tests.envs.canaries import Canaries, shown, thought
 from tests.envs.sotopia_configs import (
     NAMES,
     act,
@@ -42,7 +43,6 @@ from tests.envs.sotopia_configs import (
     reply,
     started,
 )
-from tests.envs.test_werewolf_canaries import Canaries, shown, thought
 from tests.envs.werewolf_configs import HOSTILE, NOT_TEXT
 
 # --- planting -------------------------------------------------------------------

@@ -9,12 +9,10 @@ What is no free text (targets, findings, ballots) is held to the laws of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,31 +20,13 @@ from hypothesis import strategies as st
 from omar_envs import werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.types import MODERATOR, SPEAK, Episode, Request, View
+from tests.envs.canaries import TOKEN, Canaries, shown, thought
 from tests.envs.games import name_of, started
 from tests.envs.werewolf_configs import HOSTILE, NOT_TEXT, SMALL, Config, configs, reply, seeded
 
-TOKEN = re.compile(rb"zq(\d+)qz")
 PLANTED_PERSONAS = [f"You are zq{i}qz." for i in range(24)]
 
 HEARD_BY_ALL = ("discussion", "last_words")
-
-
-class Canaries:
-    """Words that stand nowhere else, and who may read each."""
-
-    def __init__(self) -> None:
-        self._readers: list[set[str]] = []
-
-    def new(self, *readers: str) -> str:
-        self._readers.append(set(readers))
-        return f"zq{len(self._readers) - 1}qz"
-
-    def allow(self, word: str, readers: Sequence[str]) -> None:
-        self._readers[int(word[2:-2])] |= set(readers)
-
-    def check(self, agent: str, shown: bytes) -> None:
-        for number in set(TOKEN.findall(shown)):
-            assert agent in self._readers[int(number)], (agent, number)
 
 
 class Reply(NamedTuple):
@@ -55,27 +35,6 @@ class Reply(NamedTuple):
     text: Any
     spoken: str = ""
     arrives: bool = False
-
-
-def shown(env: ConversationEnv, agent: str) -> bytes:
-    """All that is shown to an agent, but its pay."""
-    info = {k: v for k, v in env.infos[agent].items() if k != "reward_components"}
-    return msgspec.json.encode((env.observe(agent), env.view(agent), info))
-
-
-def thought(tags: Sequence[str], secret: str, rng: Random) -> str:
-    """A secret in private tags; without tags there is nowhere to say it."""
-    if not tags:
-        return ""
-    tag = rng.choice(tags)
-    return rng.choice(
-        [
-            f"<{tag}>{secret}</{tag}>",
-            f"<{tag.upper()}>{secret}\n{{secret}}</{tag.title()}>",
-            f"< {tag} x='{secret}'>{secret}< / {tag} >",
-            f"<\n{tag}>{secret}<{tag}>{secret}</{tag}>{secret}</{tag}>",
-        ]
-    )
 
 
 def marked_speech(
