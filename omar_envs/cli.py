@@ -86,13 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OmarError as error:
-        print(f"omar-envs: {printable(_one_line(str(error)))}", file=sys.stderr)
+        print(f"omar-envs: {_told(str(error))}", file=sys.stderr)
         return EXIT_MISUSE
     return code or 0
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _told(text: str) -> str:
+    return "\n".join(printable(line.rstrip()) for line in text.splitlines())
 
 
 # --- the commands -----------------------------------------------------------

@@ -78,10 +78,13 @@ cast, for judges and readers), and where the outcome is computed ``settled``, ``
 
 Arguments
 ---------
-scenario : str, EnvironmentProfile, or a list of these
+scenario : str, EnvironmentProfile, a list of these, or ScenarioSet
     Key of a shipped scenario (:mod:`omar_envs.sotopia.library`), a scenario of your own or
     an imported one, or several with as many participants each, of which every ``reset``
-    draws one. Default: a shipped one for ``num_agents`` whose outcome is computed.
+    draws one. Of a set, as :mod:`omar_envs.sotopia.importer` reads it, every ``reset`` draws a
+    combination of scenario and cast that fits ``num_agents`` and ``reward``; the name of a
+    ``.json`` file that ``omar-envs sotopia import --out`` wrote means the set in it. Default: a
+    shipped scenario for ``num_agents`` whose outcome is computed.
 agents : list of str or AgentProfile, optional
     The characters in seat order: shipped ones by key or name, or your own. Default: every
     ``reset`` draws one of the casts that are shipped for the scenario, or any characters

@@ -6,6 +6,8 @@ from dataclasses import asdict, fields
 from difflib import get_close_matches
 from typing import Any
 
+import numpy as np
+
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
 from omar_envs.parsing import Parsed, single_line
@@ -26,12 +28,16 @@ from omar_envs.sotopia.acts import (
 )
 from omar_envs.sotopia.meeting import Meeting
 from omar_envs.sotopia.outcomes import ClosingAct, Notice, Result, Settlement
+from omar_envs.sotopia.profiles import AgentProfile, EnvironmentProfile, ScenarioSet
 from omar_envs.sotopia.settings import (
     Settings,
+    check_cast,
     checked_judge,
     chosen_cast,
+    chosen_meetings,
     chosen_scenarios,
     dealt_cast,
+    read_set,
     stored,
 )
 from omar_envs.stages import Announcement, Stage
@@ -39,6 +45,7 @@ from omar_envs.types import MODERATOR, Audience, Judge, Message, Request, Reques
 
 _SETTINGS = tuple(field.name for field in fields(Settings))
 _IDLE_TEXT = to_text(IDLE)
+_DEALING = 1
 _MARKS = {NON_VERBAL: "[non-verbal] ", ACTION: "[action] "}
 
 
@@ -63,9 +70,18 @@ class SotopiaEnv(ConversationEnv):
     ) -> None:
         _refuse_unknown(settings)
         self.settings = Settings(**settings)
+        scenario = read_set(scenario)
+        self._set: ScenarioSet | None = None
+        if isinstance(scenario, ScenarioSet):
+            if agents is not None:
+                raise ConfigError("a set of scenarios brings its own casts: leave out agents")
+            self._set = scenario
+            self._meetings = chosen_meetings(scenario, num_agents, self.settings.reward)
         self.scenarios = chosen_scenarios(scenario, num_agents, self.settings.reward)
         seats = self.scenarios[0].num_agents
         self._given_cast = chosen_cast(agents, seats)
+        for profile in self.scenarios if self._given_cast is not None else ():
+            check_cast(profile, self._given_cast or ())
         if self.settings.min_present > seats:
             raise ConfigError(f"min_present={self.settings.min_present} of {seats} participants")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -85,11 +101,7 @@ class SotopiaEnv(ConversationEnv):
     # --- dealing ----------------------------------------------------------
 
     def _begin(self) -> None:
-        drawn = 0
-        if len(self.scenarios) > 1:
-            drawn = int(self.np_random.integers(len(self.scenarios)))
-        self.scenario = self.scenarios[drawn]
-        self.cast = self._given_cast or dealt_cast(self.scenario, self.np_random)
+        self.scenario, self.cast = self._dealt()
         meeting = self._meeting = self._met_again() or Meeting(
             self.scenario, self.cast, tuple(self.possible_agents), self.settings
         )
@@ -105,6 +117,18 @@ class SotopiaEnv(ConversationEnv):
         self._ended = ""
         outcome = self.scenario.outcome
         self._settlement: Settlement | None = outcome.open(self._names) if outcome else None
+
+    def _dealt(self) -> tuple[EnvironmentProfile, tuple[AgentProfile, ...]]:
+        if self._set is not None:
+            # Of a generator of its own: the episode tells what was drawn, not the whole set,
+            # and must replay without drawing.
+            dealer = np.random.default_rng([self.seed_used, _DEALING])
+            return self._meetings[int(dealer.integers(len(self._meetings)))]
+        drawn = 0
+        if len(self.scenarios) > 1:
+            drawn = int(self.np_random.integers(len(self.scenarios)))
+        scenario = self.scenarios[drawn]
+        return scenario, self._given_cast or dealt_cast(scenario, self.np_random)
 
     def _met_again(self) -> Meeting | None:
         last = self._last_meeting
@@ -280,14 +304,24 @@ class SotopiaEnv(ConversationEnv):
     # --- facts ------------------------------------------------------------
 
     def _config(self) -> dict[str, Any]:
-        scenarios = [stored(scenario) for scenario in self.scenarios]
         return {
-            "scenario": scenarios if len(scenarios) > 1 else scenarios[0],
-            "agents": None if self._given_cast is None else [stored(a) for a in self._given_cast],
+            **self._stored_meeting(),
             "num_agents": len(self.possible_agents),
             **asdict(self.settings),
             "private_tags": list(self.settings.private_tags),
             "reward": "none" if self.settings.reward == "judge" else self.settings.reward,
+        }
+
+    def _stored_meeting(self) -> dict[str, Any]:
+        if self._set is not None:
+            if self._last_meeting is None:
+                return {"scenario": stored(self._set), "agents": None}
+            return {"scenario": stored(self.scenario), "agents": [stored(a) for a in self.cast]}
+        scenarios = [stored(scenario) for scenario in self.scenarios]
+        given = self._given_cast
+        return {
+            "scenario": scenarios if len(scenarios) > 1 else scenarios[0],
+            "agents": None if given is None else [stored(profile) for profile in given],
         }
 
     def _name(self, agent: str) -> str:

@@ -159,6 +159,22 @@ class ScenarioSet(msgspec.Struct, frozen=True):
     combos: tuple[EnvAgentCombo, ...] = ()
     hard: tuple[str, ...] = ()
 
+    def meetings(self) -> tuple[tuple[EnvironmentProfile, tuple[AgentProfile, ...]], ...]:
+        """The scenario and the cast of each of ``combos``, in order."""
+        return tuple(
+            (
+                self.environments[combo.env_id],
+                tuple(self.agents[agent] for agent in combo.agent_ids),
+            )
+            for combo in self.combos
+        )
+
+    def only_hard(self) -> ScenarioSet:
+        """The same with the hard combos alone."""
+        hard = frozenset(self.hard)
+        combos = tuple(c for c in self.combos if c.pk in hard or c.env_id in hard)
+        return msgspec.structs.replace(self, combos=combos)
+
     def casts(self, env_id: str) -> tuple[tuple[AgentProfile, ...], ...]:
         """The casts that are given for a scenario, in order."""
         return tuple(

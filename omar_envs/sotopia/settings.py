@@ -12,26 +12,28 @@ import numpy as np
 
 from omar_envs.errors import ConfigError
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, single_line
-from omar_envs.sotopia import library
+from omar_envs.sotopia import importer, library
 from omar_envs.sotopia.profiles import (
     MAX_PARTICIPANTS,
     MIN_PARTICIPANTS,
     AgentProfile,
     EnvironmentProfile,
+    ScenarioSet,
 )
 from omar_envs.types import Judge
 
 Order = Literal["simultaneous", "round_robin", "random"]
 Reward = Literal["outcome", "judge", "none"]
 
-_Profile = TypeVar("_Profile", AgentProfile, EnvironmentProfile)
+_Profile = TypeVar("_Profile", AgentProfile, EnvironmentProfile, ScenarioSet)
 
 NO_JUDGE = (
     "reward='judge' needs a judge. Start a local model and name it:\n"
     "    vllm serve Qwen/Qwen3-8B --port 8000\n"
     "    sotopia_v0.env(reward='judge', judge=omar_envs.judge.OpenAIJudge("
     "'Qwen/Qwen3-8B', base_url='http://localhost:8000/v1'))\n"
-    "Or take computed outcomes, which need none: reward='outcome'"
+    "Or take computed outcomes, which need none: reward='outcome'.\n"
+    "On the command line, play with --set reward=none and let `omar-envs judge` score the episodes."
 )
 
 
@@ -93,6 +95,9 @@ def chosen_scenarios(
         _at_least("num_agents", num_agents, MIN_PARTICIPANTS)
         if num_agents > MAX_PARTICIPANTS:
             raise ConfigError(f"num_agents must be 2 to {MAX_PARTICIPANTS}: got {num_agents}")
+    if isinstance(scenario, ScenarioSet):
+        fitting = [s for s, _ in chosen_meetings(scenario, num_agents, reward)]
+        return tuple({profile.pk: profile for profile in fitting}.values())
     if scenario is None:
         found = [library.default_scenario(num_agents or MIN_PARTICIPANTS)]
     elif isinstance(scenario, str | EnvironmentProfile | Mapping):
@@ -101,11 +106,49 @@ def chosen_scenarios(
         found = [_scenario(item) for item in scenario]
     else:
         raise ConfigError(
-            "scenario must be the name of a shipped scenario, an EnvironmentProfile, or a list of "
-            f"these: got {scenario!r}"
+            "scenario must be the name of a shipped scenario, an EnvironmentProfile, a list of "
+            f"these, or a ScenarioSet: got {_shortened(scenario)}"
         )
     for profile in found:
         _check_scenario(profile, num_agents or found[0].num_agents, reward)
+    return tuple(found)
+
+
+def read_set(scenario: object) -> object:
+    """The set of scenarios, where one is meant by a file's name or by plain JSON types.
+
+    Raises:
+        ConfigError, EpisodeError: the file, or what is given, is none.
+    """
+    if isinstance(scenario, str) and scenario.endswith(".json"):
+        return importer.read(scenario)
+    if isinstance(scenario, Mapping) and "environments" in scenario:
+        return _converted(scenario, ScenarioSet, "set of scenarios")
+    return scenario
+
+
+def chosen_meetings(
+    given: ScenarioSet, num_agents: int | None, reward: Reward
+) -> tuple[tuple[EnvironmentProfile, tuple[AgentProfile, ...]], ...]:
+    """Those scenarios of a set, each with a cast, that the other settings leave.
+
+    Raises:
+        ConfigError: there is none, or they differ in their number of participants.
+    """
+    found = [
+        (scenario, cast)
+        for scenario, cast in given.meetings()
+        if num_agents in (None, scenario.num_agents)
+        and (reward != "outcome" or scenario.outcome is not None)
+    ]
+    if not found:
+        raise ConfigError(
+            f"none of the {len(given.combos)} combinations of the set fits num_agents={num_agents} "
+            f"and reward={reward!r}"
+        )
+    for scenario, cast in found:
+        _check_scenario(scenario, found[0][0].num_agents, reward)
+        check_cast(scenario, cast)
     return tuple(found)
 
 
@@ -119,7 +162,9 @@ def chosen_cast(agents: object, num_agents: int) -> tuple[AgentProfile, ...] | N
     if agents is None:
         return None
     if isinstance(agents, str) or not isinstance(agents, Sequence) or len(agents) != num_agents:
-        raise ConfigError(f"agents must be a list of {num_agents} characters: got {agents!r}")
+        raise ConfigError(
+            f"agents must be a list of {num_agents} characters: got {_shortened(agents)}"
+        )
     cast = tuple(_character(agent) for agent in agents)
     check_names([profile.name for profile in cast])
     return cast
@@ -138,6 +183,18 @@ def dealt_cast(
     return tuple(everybody[i] for i in order.tolist())
 
 
+def check_cast(scenario: EnvironmentProfile, cast: Sequence[AgentProfile]) -> None:
+    """Refuse characters whose names a transcript, or the outcome's acts, could confuse.
+
+    Raises:
+        ConfigError: as said.
+    """
+    names = tuple(profile.name for profile in cast)
+    check_names(names)
+    if scenario.outcome is not None:
+        scenario.outcome.open(names)
+
+
 def check_names(names: Sequence[str]) -> None:
     """Refuse names that a transcript could not tell apart, or from its own marks.
 
@@ -154,14 +211,15 @@ def check_names(names: Sequence[str]) -> None:
             )
 
 
-def stored(profile: EnvironmentProfile | AgentProfile) -> Any:
+def stored(profile: EnvironmentProfile | AgentProfile | ScenarioSet) -> Any:
     """A profile in plain JSON types: its key if it is a shipped one, else all of it."""
     shipped = library.library()
-    known: Mapping[str, EnvironmentProfile | AgentProfile] = (
-        shipped.environments if isinstance(profile, EnvironmentProfile) else shipped.agents
-    )
-    if known.get(profile.pk) == profile:
-        return profile.pk
+    if isinstance(profile, EnvironmentProfile | AgentProfile):
+        known: Mapping[str, EnvironmentProfile | AgentProfile] = (
+            shipped.environments if isinstance(profile, EnvironmentProfile) else shipped.agents
+        )
+        if known.get(profile.pk) == profile:
+            return profile.pk
     # By way of JSON, which makes lists of tuples.
     return msgspec.json.decode(msgspec.json.encode(profile))
 
@@ -183,6 +241,9 @@ def _character(item: object) -> AgentProfile:
 
 
 def _converted(item: object, kind: type[_Profile], what: str) -> _Profile:
+    unknown = sorted(set(item) - set(kind.__struct_fields__)) if isinstance(item, Mapping) else []
+    if unknown:
+        raise ConfigError(f"a {what} has no {unknown[0]!r}")
     try:
         return msgspec.convert(item, kind)
     except msgspec.ValidationError as error:
@@ -211,6 +272,11 @@ def _check_scenario(profile: EnvironmentProfile, num_agents: int, reward: Reward
             f"scenario {profile.pk!r} has no outcome that can be computed: take reward='judge' or "
             "'none', or one of omar_envs.sotopia.library.scenarios(computed=True)"
         )
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _one_of(name: str, value: object, known: Sequence[str]) -> None:
