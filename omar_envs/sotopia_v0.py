@@ -60,8 +60,8 @@ mark. An act that cannot be read, or that is against the rules, becomes ``none``
 is told why, and it counts in ``invalid_actions``.
 
 **Rewards** are sums of components. ``outcome``, at the end: the computed score, 0 to 1,
-with ``reward="outcome"``. ``judge``, at the end: ``judge_weight`` times the judge's, with
-``reward="judge"``; a judgement that is not ``ok`` pays nothing, leaves the component
+with ``reward="outcome"``. ``judge``, at the end, or spread over acts by their importance where the judge weighs
+them: ``judge_weight`` times the judge's, with ``reward="judge"``; a judgement that is not ``ok`` pays nothing, leaves the component
 ``None`` in the Episode and stands in ``infos[agent]["judge_status"]``. ``invalid``, at
 once: ``-invalid_penalty`` per invalid act.
 

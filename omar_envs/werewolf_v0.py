@@ -63,7 +63,10 @@ choice is compulsory a random legal one, and counts in ``invalid_actions``.
 reply. Only if switched on: ``format`` (``-format_penalty`` per reply that was read
 only leniently: a choice that is not verbatim a label, speech that was cut),
 ``length`` (``-length_penalty`` times the share of ``max_chars`` that a speech used)
-and ``judge`` (``judge_weight`` times the mean score of ``judge`` for the agent).
+and ``judge`` (``judge_weight`` times the judge's reward for the agent: the mean of its scores, or
+what the judge's own scale says, at the end or spread over acts by their importance). A
+judgement that is not ``ok`` pays nothing, leaves the component ``None`` in the Episode and
+stands in ``infos[agent]["judge_status"]``.
 
 **End.** The village wins when no wolf is left. The wolves win by ``parity``, once
 they are at least half of the living, or by ``extinction``, once nobody else lives;

@@ -32,8 +32,9 @@ NO_JUDGE = (
     "    vllm serve Qwen/Qwen3-8B --port 8000\n"
     "    sotopia_v0.env(reward='judge', judge=omar_envs.judge.OpenAIJudge("
     "'Qwen/Qwen3-8B', base_url='http://localhost:8000/v1'))\n"
-    "Or take computed outcomes, which need none: reward='outcome'.\n"
-    "On the command line, play with --set reward=none and let `omar-envs judge` score the episodes."
+    "On the command line, play with --set reward=none and let `omar-envs judge` score the "
+    "episodes.\n"
+    "Or take computed outcomes, which need none: reward='outcome'"
 )
 
 

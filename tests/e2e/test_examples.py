@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.envs.chat_server import ChatServer, refuse, say
+from tests.envs.judge_answers import judging
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SHOWN = {
@@ -18,6 +20,7 @@ SHOWN = {
     "sotopia_deal.py": "have agreed. The deal: ",
 }
 ENDPOINT = "openai_endpoint.py"
+JUDGE = "judge_reward.py"
 
 
 def run(name: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,10 +34,10 @@ def run(name: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 def test_every_example_is_listed() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*SHOWN, ENDPOINT}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*SHOWN, ENDPOINT, JUDGE}
 
 
-@pytest.mark.parametrize("name", [*SHOWN, ENDPOINT])
+@pytest.mark.parametrize("name", [*SHOWN, ENDPOINT, JUDGE])
 def test_example_says_how_to_run_it(name: str) -> None:
     assert f"python examples/{name}" in (EXAMPLES / name).read_text("utf-8")
 
@@ -66,3 +69,23 @@ def test_the_endpoint_example_says_what_is_wrong_without_a_traceback(tmp_path: P
         assert server.url in done.stderr
         assert "the model `tiny` does not exist" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_judge_behind_an_endpoint_pays_the_players(tmp_path: Path) -> None:
+    with ChatServer(judging) as server:
+        done = run(JUDGE, tmp_path, "--base_url", server.url, "--model", "m", "--episodes", "2")
+        assert done.returncode == 0, done.stderr
+        *paid, usage = done.stdout.splitlines()
+        assert len(paid) == 2
+        for line in paid:
+            rewards = ast.literal_eval(line)
+            assert len(rewards) == 2
+            assert all(0 <= reward <= 1 for reward in rewards.values())
+        assert "requests=2, failures=0" in usage
+
+
+def test_the_judge_example_says_what_is_wrong(tmp_path: Path) -> None:
+    done = run(JUDGE, tmp_path, "--base_url", "nowhere", "--model", "m")
+    assert done.returncode == 1
+    assert "base_url" in done.stderr
+    assert "Traceback" not in done.stderr
