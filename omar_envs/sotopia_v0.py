@@ -60,10 +60,10 @@ mark. An act that cannot be read, or that is against the rules, becomes ``none``
 is told why, and it counts in ``invalid_actions``.
 
 **Rewards** are sums of components. ``outcome``, at the end: the computed score, 0 to 1,
-with ``reward="outcome"``. ``judge``, at the end, or spread over acts by their importance where the judge weighs
-them: ``judge_weight`` times the judge's, with ``reward="judge"``; a judgement that is not ``ok`` pays nothing, leaves the component
-``None`` in the Episode and stands in ``infos[agent]["judge_status"]``. ``invalid``, at
-once: ``-invalid_penalty`` per invalid act.
+with ``reward="outcome"``. ``judge``, at the end, or spread over acts by their importance where
+the judge weighs them: ``judge_weight`` times the judge's, with ``reward="judge"``; a judgement
+that is not ``ok`` pays nothing, leaves the component ``None`` in the Episode and stands in
+``infos[agent]["judge_status"]``. ``invalid``, at once: ``-invalid_penalty`` per invalid act.
 
 **End.** All terminate once everything is settled, once nothing can be settled any more,
 once fewer than ``min_present`` are left, or after more than ``max_idle_turns`` turns in a
