@@ -37,6 +37,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--episodes", type=Path, metavar="FILE", help="keep the episodes, as JSON lines"
     )
+    parser.add_argument(
+        "--no-outcomes",
+        action="store_true",
+        help="keep SOTOPIA's own protocol, where only a judge scores: add no outcome that can "
+        "be computed, and no acts that close a deal",
+    )
     parser.add_argument("--verbose", action="store_true", help="show every warning by itself")
 
 
@@ -49,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError, EpisodeError: the path, or a file to write, is of no use.
     """
-    imported = importer.load(args.path)
+    imported = importer.load(args.path, outcomes=not args.no_outcomes)
     scenarios = imported.scenarios
     if args.out is not None:
         if not (scenarios.agents or scenarios.environments or scenarios.relationships):
@@ -59,16 +65,17 @@ def run(args: argparse.Namespace) -> int:
         if not imported.episodes:
             raise ConfigError(f"{args.path} holds no episodes for --episodes: name another path")
         write_episodes(args.episodes, imported.episodes)
-    show("\n".join(_report(imported, verbose=args.verbose)))
+    show("\n".join(_report(imported, outcomes=not args.no_outcomes, verbose=args.verbose)))
     return EXIT_REFUSED if imported.refused else 0
 
 
-def _report(imported: Imported, *, verbose: bool) -> Iterator[str]:
+def _report(imported: Imported, *, outcomes: bool, verbose: bool) -> Iterator[str]:
     loaded = _counts(imported)
     width = max(map(len, loaded))
     for kind, count in loaded.items():
         yield f"{kind:<{width}}  {count:>6}"
-    yield from _computed(imported)
+    if outcomes:
+        yield from _computed(imported)
     yield from _warnings(imported.warnings, verbose=verbose)
     if imported.refused:
         yield f"\n{_rows(len(imported.refused))} refused:"

@@ -8,6 +8,11 @@ Three formats are known, and found by what stands in the files, not by their nam
   (``pk``, ``env_id``, ``agent_ids``), and a list of indices into it: the hard ones.
 - Conversations as in ``sotopia_episodes_v1``: :mod:`omar_envs.sotopia.published_episodes`.
 
+To the scenarios of two sources whose points or friends can be read,
+:mod:`omar_envs.sotopia.published_deals` adds an outcome that is computed, and with it the
+acts that close a deal. ``load(path, outcomes=False)`` adds none, which keeps SOTOPIA's own
+protocol, where only a judge scores.
+
 Nothing is guessed and nothing is dropped in silence. A damaged row is refused, with its
 file, line and field, and takes no other with it; what is odd but usable is loaded with a
 warning.
@@ -24,6 +29,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from omar_envs.errors import ConfigError, DamagedEpisodeError, EpisodeError
+from omar_envs.parsing import clean, single_line
 from omar_envs.sotopia import published_deals, published_profiles
 from omar_envs.sotopia.profiles import (
     AgentProfile,
@@ -62,6 +68,11 @@ _NAMES = (
 )
 """What a file's name tells where its rows do not."""
 
+_SET = (
+    "a JSON file of scenarios as omar-envs sotopia import FOLDER --out FILE.json makes it of "
+    "published files"
+)
+
 
 class Imported(NamedTuple):
     """What a file or a folder held.
@@ -80,12 +91,14 @@ class Imported(NamedTuple):
     refused: tuple[Problem, ...]
 
 
-def load(path: str | Path) -> Imported:
+def load(path: str | Path, *, outcomes: bool = True) -> Imported:
     """Read a published file, or all that a folder holds.
 
     Args:
-        path: a file, or a folder whose ``.json`` and ``.jsonl`` files are read in any
-            order.
+        path: a file, or a folder whose ``.json`` and ``.jsonl`` files, in letters of
+            either case, are read in any order. What stands in its folders is not.
+        outcomes: whether scenarios get the outcome that can be computed from their
+            text; without, all are left to a judge, as SOTOPIA has them.
 
     Raises:
         EpisodeError: it cannot be opened.
@@ -93,11 +106,11 @@ def load(path: str | Path) -> Imported:
         ConfigError: it holds nothing that SOTOPIA publishes.
     """
     path = Path(path)
-    importer = _Importer()
+    importer = _Importer(outcomes)
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in (".json", ".jsonl"))
-        for file in files:
-            importer.read_if_published(file)
+        for file in sorted(path.iterdir()):
+            if file.suffix.lower() in (".json", ".jsonl") and not file.is_dir():
+                importer.read_if_published(file)
     else:
         importer.read(path, _kind(path))
     if not importer.has_read:
@@ -119,19 +132,36 @@ def read(path: str | Path) -> ScenarioSet:
 
     Raises:
         EpisodeError: the file cannot be opened.
-        ConfigError: it holds no set of scenarios.
+        ConfigError: it holds no set of scenarios, or one that contradicts itself. Either
+            message is one line, and says what the file must be.
     """
     try:
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise EpisodeError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise EpisodeError(
+            single_line(clean(f"{path} cannot be read: {why}. Name {_SET}."))
+        ) from error
     try:
-        return msgspec.json.decode(data, type=ScenarioSet)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        scenarios = msgspec.json.decode(data, type=ScenarioSet)
+        _check_references(scenarios)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{path} holds no set of scenarios ({error}): make one from published files by "
-            "omar-envs sotopia import FOLDER --out FILE.json"
+            single_line(clean(f"{path} holds no set of scenarios ({error}): name {_SET}"))
         ) from None
+    return scenarios
+
+
+def _check_references(scenarios: ScenarioSet) -> None:
+    """Hold the set to what :func:`load` promises of it; ``ValueError`` says what is wrong."""
+    for known in (scenarios.agents, scenarios.environments):
+        for key, each in known.items():
+            if key != each.pk:
+                raise ValueError(f"{key!r} is the key of a profile whose pk is {each.pk!r}")
+    for combo in scenarios.combos:
+        for agent in combo.agent_ids:
+            if scenarios.agents and agent not in scenarios.agents:
+                raise ValueError(f"combination {combo.pk!r} names {agent!r}, who is not in it")
 
 
 def _kind(path: Path) -> str | None:
@@ -154,8 +184,9 @@ def _kind_by_name(path: Path) -> str | None:
 class _Importer:
     """Reads file after file, and settles what refers to what at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcomes: bool) -> None:
         self.has_read = False
+        self._outcomes = outcomes
         self._agents: dict[str, AgentProfile] = {}
         self._environments: dict[str, EnvironmentProfile] = {}
         self._relationships: dict[str, tuple[Row, RelationshipProfile]] = {}
@@ -163,6 +194,7 @@ class _Importer:
         self._combo_lists: list[list[str]] = []
         self._hard: list[Row] = []
         self._episodes: list[Episode] = []
+        self._episode_ids: set[str] = set()
         self._warnings: list[Problem] = []
         self._refused: list[Problem] = []
         self._kinds: set[str] = set()
@@ -237,7 +269,7 @@ class _Importer:
         return combo.pk
 
     def _take_episode(self, row: Row) -> None:
-        read = read_episode(row)
+        read = read_episode(row, self._episode_ids)
         if isinstance(read, Problem):
             self._refused.append(read)
         else:
@@ -246,7 +278,7 @@ class _Importer:
 
     def _environment(self, row: Row, fields: Fields) -> EnvironmentProfile:
         profile = published_profiles.environment(row, fields)
-        if profile.source not in published_deals.SOURCES:
+        if not self._outcomes or profile.source not in published_deals.SOURCES:
             return profile
         recognised = published_deals.recognise(profile)
         if recognised.outcome is None:

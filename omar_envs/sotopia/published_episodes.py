@@ -10,7 +10,8 @@ order of ``social_goals``, which is that of ``agent_ids``.
 The acts are taken from ``raw_messages`` where a row has them, and otherwise parsed from
 the text of ``social_interactions``. Of the published rewards, ``judge`` is the overall
 score; a bare 0 without any dimension is how SOTOPIA records a judgement that failed,
-and becomes ``None``.
+and becomes ``None``. Scores outside of SOTOPIA's ranges, and an overall score that is not
+the mean of the others, are kept with a warning.
 """
 
 from __future__ import annotations
@@ -40,6 +41,18 @@ from omar_envs.types import (
 JUDGE = "judge"
 OVERALL = "overall_score"
 
+_RANGES = {
+    "believability": (0, 10),
+    "relationship": (-5, 5),
+    "knowledge": (0, 10),
+    "secret": (-10, 0),
+    "social_rules": (-10, 0),
+    "financial_and_material_benefits": (-5, 5),
+    "goal": (0, 10),
+}
+"""Lowest and highest score of each dimension (arXiv 2310.11667, section 3)."""
+
+_ROUNDING = 0.01
 _ENVIRONMENT = "Environment"
 _REQUEST = Request(RequestKind.SPEAK, "", may_pass=True)
 _LEFT = "left the conversation"
@@ -67,11 +80,13 @@ def load_episodes(path: str | Path) -> Iterator[Episode]:
 
     Raises:
         EpisodeError: the file cannot be opened.
-        DamagedEpisodeError: a row cannot be read; the message names file, line and
-            field. :func:`omar_envs.sotopia.importer.load` skips such rows instead.
+        DamagedEpisodeError: a row cannot be read, or has the id of an earlier one; the
+            message names file, line and field. :func:`omar_envs.sotopia.importer.load`
+            skips such rows instead.
     """
+    taken: set[str] = set()
     for row in read_rows(Path(path)):
-        read = row if isinstance(row, Problem) else read_episode(row)
+        read = row if isinstance(row, Problem) else read_episode(row, taken)
         if isinstance(read, Problem):
             raise DamagedEpisodeError(
                 f"{read}. Mend or delete that row, or take what else is in the file by "
@@ -80,10 +95,15 @@ def load_episodes(path: str | Path) -> Iterator[Episode]:
         yield read.episode
 
 
-def read_episode(row: Row) -> Imported | Problem:
-    """One row as an episode, or why it is none."""
+def read_episode(row: Row, taken: set[str]) -> Imported | Problem:
+    """One row as an episode, or why it is none.
+
+    Args:
+        row: the row.
+        taken: ids of the episodes before it; its own one is added.
+    """
     try:
-        return _Reader(row).read()
+        return _Reader(row).read(taken)
     except FieldError as error:
         return row.problem(error.field, error.why)
 
@@ -96,8 +116,11 @@ class _Reader:
         self._fields = Fields(row)
         self._warnings: list[Problem] = []
 
-    def read(self) -> Imported:
+    def read(self, taken: set[str]) -> Imported:
         fields = self._fields
+        episode_id = fields.key("episode_id", "pk", default=self._row.key)
+        if episode_id in taken:
+            raise FieldError("episode_id", f"{episode_id!r} is taken by an earlier row")
         backgrounds = self._texts_by_name("agents_background")
         goals = self._texts_by_name("social_goals")
         names = tuple(goals or backgrounds)
@@ -120,7 +143,7 @@ class _Reader:
             env="sotopia_v0",
             config={
                 "published": {
-                    "episode_id": fields.key("episode_id", "pk", default=self._row.key),
+                    "episode_id": episode_id,
                     "environment_id": fields.text("environment_id", "environment"),
                     "agent_ids": list(published),
                     "experiment_tag": fields.text("experiment_tag", "tag"),
@@ -153,6 +176,7 @@ class _Reader:
             terminated=True,
             truncated=False,
         )
+        taken.add(episode_id)
         return Imported(episode, tuple(self._warnings))
 
     def _warn(self, field: str, why: str) -> None:
@@ -173,9 +197,14 @@ class _Reader:
 
     def _acts(self, names: Sequence[str]) -> list[_Act]:
         field, raw = self._fields.given("raw_messages", "messages")
-        if raw is not None:
-            return self._acts_of_messages(field, raw, names)
-        text = self._fields.text("social_interactions", default=None)
+        acts = [] if raw is None else self._acts_of_messages(field, raw, names)
+        if acts:
+            return acts
+        text = self._fields.text("social_interactions")
+        if not text:
+            raise FieldError("social_interactions", f"it is missing, and {field} holds no act")
+        if raw:
+            self._warn(field, "it holds no act; social_interactions is read instead")
         return self._acts_of_text(text, names)
 
     def _acts_of_messages(self, field: str, raw: object, names: Sequence[str]) -> list[_Act]:
@@ -260,12 +289,20 @@ class _Reader:
         dimensions = {
             clean(name): float(score) for name, score in scores.items() if name != OVERALL
         }
+        for name, score in dimensions.items():
+            least, most = _RANGES.get(name, (score, score))
+            if not least <= score <= most:
+                self._warn(field, f"{name} must be {least} to {most}, not {score:g}; it is kept")
+        mean = math.fsum(dimensions.values()) / len(dimensions) if dimensions else None
         total = scores.get(OVERALL, total)
-        if total is None and dimensions:
-            total = math.fsum(dimensions.values()) / len(dimensions)
+        if total is None:
+            total = mean
         if not _is_number(total):
             self._warn(field, f"{shown(value)} is no score: left out")
             return None, dimensions
+        if mean is not None and abs(total - mean) > _ROUNDING:
+            told = f"the overall score {total:g} is not the mean of the others, {mean:.4g}"
+            self._warn(field, f"{told}; it is kept")
         if not dimensions and total == 0:
             self._warn(field, "0 without any dimension is a failed judgement: left out")
             return None, {}

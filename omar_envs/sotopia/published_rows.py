@@ -2,7 +2,7 @@
 
 A file is JSON lines, a JSON list of objects, or a JSON dictionary of objects by key.
 Byte-order marks, CRLF, blank lines and NaN are survived. A damaged row becomes a
-:class:`Problem` and leaves the others alone.
+:class:`Problem` and leaves the others alone, and so does one whose key is taken.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import math
 import reprlib
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -71,6 +72,14 @@ class Row(NamedTuple):
         return Problem(self.file, self.where, field, why)
 
 
+class _Repeating(dict[str, Any]):
+    """A JSON object in which a key stands more than once; ``pairs`` are all there are."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
 class FieldError(Exception):
     """A field cannot be read. It stays inside the importer, which refuses the row."""
 
@@ -91,7 +100,7 @@ def read_rows(path: Path) -> Iterator[Row | Problem]:
     """
     if path.suffix.lower() == ".json" or not _begins_with_a_row(path):
         try:
-            whole = json.loads(_bytes(path).removeprefix(_BOM))
+            whole = _json(_bytes(path).removeprefix(_BOM))
         except (ValueError, RecursionError):
             pass
         else:
@@ -106,7 +115,7 @@ def _begins_with_a_row(path: Path) -> bool:
             text = line.removeprefix(_BOM).strip()
             if text:
                 try:
-                    json.loads(text)
+                    _json(text)
                 except (ValueError, RecursionError):
                     return False
                 return True
@@ -122,7 +131,7 @@ def _lines(path: Path) -> Iterator[Row | Problem]:
             if not text:
                 continue
             try:
-                value = json.loads(text)
+                value = _json(text)
             except (ValueError, RecursionError) as error:
                 why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"not JSON: {error}"
                 problem = Problem(path.name, str(number), "", f"the line is {why}")
@@ -143,20 +152,39 @@ def _lines(path: Path) -> Iterator[Row | Problem]:
         )
 
 
-def _rows_of(file: str, whole: object) -> Iterator[Row]:
+def _rows_of(file: str, whole: object) -> Iterator[Row | Problem]:
     if isinstance(whole, list):
         for index, value in enumerate(whole):
             yield Row(file, f"[{index}]", value)
     elif isinstance(whole, dict) and _is_by_key(whole):
-        for key, value in whole.items():
-            yield Row(file, key, value, key)
+        taken = set()
+        for key, value in _pairs(whole):
+            if key in taken:
+                yield Problem(file, key, "", "the key is taken by an earlier row of the file")
+            else:
+                taken.add(key)
+                yield Row(file, key, value, key)
     else:
         yield Row(file, "1", whole)
 
 
 def _is_by_key(whole: dict[str, Any]) -> bool:
     """Whether most values are objects: one damaged row must not hide the others."""
-    return 2 * sum(isinstance(value, dict) for value in whole.values()) > len(whole)
+    pairs = _pairs(whole)
+    return 2 * sum(isinstance(value, dict) for _, value in pairs) > len(pairs)
+
+
+def _pairs(whole: dict[str, Any]) -> list[tuple[str, Any]]:
+    return whole.pairs if isinstance(whole, _Repeating) else list(whole.items())
+
+
+def _json(text: bytes) -> Any:
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    whole = dict(pairs)
+    return whole if len(whole) == len(pairs) else _Repeating(pairs)
 
 
 def _bytes(path: Path) -> bytes:
@@ -184,12 +212,16 @@ class Fields:
 
     Raises:
         FieldError: by the readers, where the field is absent without a default or
-            cannot be read; by the constructor, where the row is no object.
+            cannot be read; by the constructor, where the row is no object, or one in
+            which a field stands twice.
     """
 
     def __init__(self, row: Row) -> None:
         if not isinstance(row.value, dict):
             raise FieldError("", f"an object was expected, not {shown(row.value)}")
+        if isinstance(row.value, _Repeating):
+            names = Counter(name for name, _ in row.value.pairs)
+            raise FieldError(max(names, key=names.__getitem__), "it stands in the row twice")
         self._values: dict[str, Any] = row.value
         self.unread = set(self._values)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from omar_envs.cli import main
 from omar_envs.errors import ConfigError, DamagedEpisodeError
 from omar_envs.judge.prompt import record
+from omar_envs.judge.rubrics import SOTOPIA
 from omar_envs.rollout import replay
 from omar_envs.sotopia import importer
 from omar_envs.sotopia.acts import Act, from_text
@@ -68,7 +69,7 @@ def published(**changed: Any) -> Fields:
 
 
 def imported(**changed: Any) -> tuple[Episode, tuple[Problem, ...]]:
-    read = read_episode(Row("e.jsonl", "7", published(**changed)))
+    read = read_episode(Row("e.jsonl", "7", published(**changed)), set())
     assert not isinstance(read, Problem), read
     # Whatever was imported can be kept.
     assert decode(encode(read.episode)) == read.episode
@@ -198,6 +199,18 @@ def test_acts_are_read_back_from_messages(made: list[tuple[Act, Act]]) -> None:
     assert done == [(name, act) for name, act in expected if act.action_type != "none"]
 
 
+def test_messages_without_an_act_do_not_hide_the_text() -> None:
+    text = f'{ADA} said: "Is it sound?"\n\n{BEN} did nothing'
+    for raw, warned in (
+        ([], 0),
+        ([[]], 1),
+        ([[["Environment", ADA, "Here you are"]], []], 1),
+    ):
+        episode, warnings = imported(raw_messages=raw, social_interactions=text)
+        assert acts(episode) == [(ADA, Act("speak", "Is it sound?")), (BEN, Act("none"))]
+        assert [each.field for each in warnings] == ["raw_messages"] * warned
+
+
 def test_an_act_told_in_a_quote_is_speech_with_a_warning() -> None:
     text = f'{ADA} said: "You said:\n{BEN} said: "never"\nto me."\n\n{BEN} said: "Did I?"'
     episode, warnings = imported(raw_messages=None, social_interactions=text)
@@ -266,8 +279,9 @@ def test_the_overall_score_is_the_reward_of_the_last_act() -> None:
     ("reward", "total", "dimensions", "warned"),
     [
         ({"goal": 4, "secret": -2}, 1.0, {"goal": 4.0, "secret": -2.0}, False),
-        ([3.0, {"goal": 4.0, "overall_score": 3.5}], 3.5, {"goal": 4.0}, False),
-        ([3.0, {"goal": 4.0}], 3.0, {"goal": 4.0}, False),
+        ([3.0, {"goal": 4.0, "overall_score": 4.0}], 4.0, {"goal": 4.0}, False),
+        ([3.0, {"goal": 4.0, "secret": -2}], 3.0, {"goal": 4.0, "secret": -2.0}, True),
+        ([4.0, {"goal": 4.0}], 4.0, {"goal": 4.0}, False),
         ({"goal": 0.0, "overall_score": 0.0}, 0.0, {"goal": 0.0}, False),
         (2.5, 2.5, {}, False),
         (0.0, None, {}, True),
@@ -289,6 +303,29 @@ def test_a_failed_judgement_is_not_a_zero(
     assert episode.rewards["agent_1"] == {"judge": total}
     assert episode.config["published"]["dimensions"]["agent_1"] == dimensions
     assert [each.field for each in warnings] == ["rewards[1]"] * warned
+
+
+def test_the_ranges_are_those_of_the_rubric() -> None:
+    for dimension in SOTOPIA.dimensions:
+        ends = [float(dimension.low), float(dimension.high)]
+        for score in [*ends, ends[0] - 0.5, ends[1] + 0.5]:
+            scores = {dimension.name: score}
+            episode, warnings = imported(rewards=[scores, [4.0, {"goal": 4.0}]])
+            assert episode.config["published"]["dimensions"]["agent_0"] == scores
+            assert episode.rewards["agent_0"] == {"judge": score}
+            told = [(each.where, each.field) for each in warnings]
+            assert told == [("7", "rewards[0]")] * (score not in ends)
+            assert all(dimension.name in each.why for each in warnings)
+
+
+@pytest.mark.parametrize(("overall", "warned"), [(1.67, 0), (1.66, 0), (1.65, 1), (1.7, 1)])
+def test_an_overall_score_that_is_not_the_mean_is_kept(overall: float, warned: int) -> None:
+    scores = {"goal": 7.0, "secret": -2.0, "relationship": 0.0, "overall_score": overall}
+    episode, warnings = imported(rewards=[scores, None])
+    assert episode.rewards["agent_0"] == {"judge": overall}
+    of_first = [each for each in warnings if each.field == "rewards[0]"]
+    assert len(of_first) == warned
+    assert all("mean" in each.why for each in of_first)
 
 
 def test_raw_rewards_serve_where_there_are_no_others() -> None:
@@ -317,6 +354,10 @@ DAMAGES: list[tuple[Fields, str]] = [
     ({"raw_messages": [[], [[ADA, "said"]]]}, "raw_messages[1]"),
     ({"raw_messages": [[["Cy", "Environment", "did nothing"]]]}, "raw_messages[0]"),
     ({"raw_messages": None}, "social_interactions"),
+    ({"raw_messages": []}, "social_interactions"),
+    ({"raw_messages": [[["Environment", ADA, "Here you are"]]]}, "social_interactions"),
+    ({"raw_messages": [], "social_interactions": "They talk."}, "social_interactions"),
+    ({"episode_id": "P1"}, "episode_id"),
     ({"raw_messages": None, "social_interactions": "They talk."}, "social_interactions"),
     ({"scenario": ["x"]}, "scenario"),
 ]
@@ -325,7 +366,8 @@ DAMAGES: list[tuple[Fields, str]] = [
 @pytest.mark.parametrize(("damage", "field"), DAMAGES)
 def test_a_damaged_row_is_named_and_alone(tmp_path: Path, damage: Fields, field: str) -> None:
     path = tmp_path / "sotopia_episodes_v1.jsonl"
-    write_lines(path, [published(), published(**damage), published(episode_id="P3")])
+    damaged = published(**{"episode_id": "P2", **damage})
+    write_lines(path, [published(), damaged, published(episode_id="P3")])
     read = importer.load(tmp_path)
     (problem,) = read.refused
     assert (problem.file, problem.where, problem.field) == (path.name, "2", field)
@@ -335,6 +377,20 @@ def test_a_damaged_row_is_named_and_alone(tmp_path: Path, damage: Fields, field:
     next(episodes)
     with pytest.raises(DamagedEpisodeError, match=rf"{path.name}:2 "):
         next(episodes)
+
+
+def test_an_id_is_taken_across_files(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a_episodes.jsonl", [published(episode_id=5)])
+    write_lines(tmp_path / "b_episodes.jsonl", [published(scenario=["x"]), published()])
+    write_lines(tmp_path / "c_episodes.jsonl", [published(), published(episode_id="5")])
+    read = importer.load(tmp_path)
+    ids = [episode.config["published"]["episode_id"] for episode in read.episodes]
+    assert ids == ["5", "P1"]
+    assert [(each.file[0], each.where, each.field) for each in read.refused] == [
+        ("b", "1", "scenario"),
+        ("c", "1", "episode_id"),
+        ("c", "2", "episode_id"),
+    ]
 
 
 JSON = st.recursive(
@@ -349,7 +405,7 @@ JSON = st.recursive(
 @given(st.sampled_from(sorted(published())), JSON)
 def test_whatever_a_field_holds_the_row_is_read_or_refused(field: str, value: object) -> None:
     row = json.loads(json.dumps(published(**{field: value})))
-    read = read_episode(Row("e.jsonl", "1", row))
+    read = read_episode(Row("e.jsonl", "1", row), set())
     if not isinstance(read, Problem):
         assert decode(encode(read.episode)) == read.episode
 
@@ -361,7 +417,8 @@ def test_the_command_keeps_episodes_beside_profiles(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_lines(
-        tmp_path / "sotopia_episodes_v1.jsonl", [published(), published(rewards=[0.0, 0.0])]
+        tmp_path / "sotopia_episodes_v1.jsonl",
+        [published(), published(episode_id="P2", rewards=[0.0, 0.0])],
     )
     write_lines(tmp_path / "agent_profiles.jsonl", [agent("A1")])
     out = tmp_path / "kept.episodes"

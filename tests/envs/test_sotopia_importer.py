@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -253,6 +254,29 @@ def test_a_damaged_entry_of_a_dictionary_is_named_by_its_key(tmp_path: Path) -> 
     assert list(read.scenarios.agents) == ["A1", "A4"]
 
 
+def test_the_later_row_of_a_key_is_refused(tmp_path: Path) -> None:
+    old, new = json.dumps(agent("A1")), json.dumps(agent("A1", age=7))
+    rows = f'"A1": {old}, "A2": {json.dumps(agent("A2"))}'
+    for last in (new, "5"):
+        (tmp_path / "agents.json").write_text(f'{{{rows}, "A1": {last}}}')
+        read = importer.load(tmp_path)
+        assert {pk: each.age for pk, each in read.scenarios.agents.items()} == {"A1": 41, "A2": 41}
+        (problem,) = read.refused
+        assert (problem.file, problem.where) == ("agents.json", "A1")
+        assert "earlier" in problem.why
+
+
+def test_a_row_that_has_a_field_twice_is_refused(tmp_path: Path, load: Load) -> None:
+    expected = load()
+    path = tmp_path / "agent_profiles.jsonl"
+    twice = json.dumps(agent("A9")).replace("{", '{"age": 7, ')
+    path.write_text(path.read_text() + twice + "\n")
+    read = importer.load(tmp_path)
+    (problem,) = read.refused
+    assert (problem.where, problem.field) == ("3", "age")
+    assert read.scenarios == expected.scenarios
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
@@ -370,6 +394,22 @@ def test_other_files_in_the_folder_are_left_out_with_a_warning(tmp_path: Path, l
     assert [each.file for each in read.warnings] == ["broken.json", "notes.json"]
 
 
+def test_folders_are_skipped_whatever_their_name(tmp_path: Path, load: Load) -> None:
+    expected = load()
+    (tmp_path / "agents.json").mkdir()
+    (tmp_path / "agents.jsonl").mkdir()
+    assert importer.load(tmp_path) == expected
+
+
+def test_upper_case_names_are_read(tmp_path: Path, load: Load) -> None:
+    expected = load()
+    for path in tmp_path.iterdir():
+        path.rename(path.with_suffix(".JSONL"))
+    assert importer.load(tmp_path).scenarios == expected.scenarios
+    (tmp_path / "MORE_AGENTS.JSON").write_text(json.dumps({"A3": agent("A3")}, indent=1))
+    assert set(importer.load(tmp_path).scenarios.agents) == {"A1", "A2", "A3"}
+
+
 def test_what_is_no_published_file_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing that SOTOPIA publishes"):
         importer.load(tmp_path)
@@ -386,13 +426,54 @@ def test_what_is_no_published_file_is_said_so(tmp_path: Path) -> None:
 
 
 def test_a_set_that_cannot_be_read_back_is_said_so(tmp_path: Path) -> None:
-    path = tmp_path / "set.json"
-    with pytest.raises(EpisodeError, match="cannot be read"):
-        importer.read(path)
-    for text in ("", "{}", '{"agents": 5, "environments": {}}', "\udcff"):
+    path = tmp_path / "set\nof.json"
+    for place in (path, tmp_path, path / "below", "set\0.json"):
+        with pytest.raises(EpisodeError, match="cannot be read") as unread:
+            importer.read(place)
+        assert_one_line(unread.value)
+    for text in (
+        "",
+        "{}",
+        "[]",
+        "scenario: old_boat",
+        "[" * 100_000,
+        json.dumps(agent("A1")) + "\n" + json.dumps(agent("A2")),
+        json.dumps(by_key([agent("A1"), agent("A2")], "agent_id")),
+        '{"agents": 5, "environments": {}}',
+        '{"agents": 5, "environments": {}, "agents": "\\ud800"}',
+        "\udcff",
+    ):
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
-        with pytest.raises(ConfigError, match="sotopia import"):
+        with pytest.raises(ConfigError, match="no set of scenarios") as refused:
             importer.read(path)
+        assert_one_line(refused.value)
+
+
+def assert_one_line(error: Exception) -> None:
+    assert str(error).isprintable()
+    assert "sotopia import FOLDER --out FILE.json" in str(error)
+
+
+def test_a_set_that_contradicts_itself_is_refused(tmp_path: Path, load: Load) -> None:
+    sound = json.loads(importer.encode(load().scenarios))
+    (pair,) = sound["combos"]
+    friend = {"mechanism": "mutual_friend", "friends": []}
+    for change in (
+        {"agents": {**sound["agents"], "A3": sound["agents"]["A1"]}},
+        {"environments": {"E9": sound["environments"]["E1"]}},
+        {"environments": {"E1": {**sound["environments"]["E1"], "outcome": friend}}},
+        {"combos": [{**pair, "agent_ids": ["A1", "A9"]}]},
+    ):
+        with pytest.raises(ConfigError, match="no set of scenarios") as refused:
+            importer.read(_written(tmp_path, json.dumps({**sound, **change}).encode()))
+        assert_one_line(refused.value)
+
+
+def test_a_file_of_agents_or_of_casts_alone_is_read_back(tmp_path: Path, load: Load) -> None:
+    load()
+    for name in ("agent_profiles.jsonl", "env_agent_combo_storages.jsonl"):
+        alone = importer.load(tmp_path / name).scenarios
+        assert importer.read(_written(tmp_path, importer.encode(alone))) == alone
 
 
 # --- outcomes: items with points --------------------------------------------
@@ -509,6 +590,22 @@ def test_the_import_adds_outcomes_and_says_where_it_cannot(load: Load) -> None:
     assert "judge" in warning.why
 
 
+def test_without_outcomes_the_scenarios_are_as_published(load: Load, tmp_path: Path) -> None:
+    goals = list(deal("", PRICED[0], PRICED[1]).agent_goals)
+    unclear = [goals[0], "Do well"]
+    scenes = [
+        environment("E1", scenario=LISTED[0], source=DEALS, agent_goals=goals),
+        environment("E2", scenario=LISTED[0], source=DEALS, agent_goals=unclear),
+    ]
+    computed = load(environments=scenes, combos=[]).scenarios.environments
+    read = importer.load(tmp_path, outcomes=False)
+    assert read.warnings == ()
+    assert read.scenarios.environments == {
+        pk: msgspec.structs.replace(each, outcome=None) for pk, each in computed.items()
+    }
+    assert computed["E1"].outcome is not None
+
+
 # --- outcomes: friends ------------------------------------------------------
 
 
@@ -591,6 +688,13 @@ def test_the_command_counts_and_writes_a_set(
     assert counts["refused"] == "0"
     assert f"1 of 1 from {DEALS}" in text
     assert importer.read(out) == expected
+    assert expected.environments["E2"].outcome is not None
+    out = tmp_path / "plain.set"
+    code, text = told(capsys, tmp_path, "--out", out, "--no-outcomes")
+    assert code == 0
+    assert "computed" not in text
+    assert importer.read(out) == importer.load(tmp_path, outcomes=False).scenarios
+    assert importer.read(out).environments["E2"].outcome is None
 
 
 def test_the_command_names_each_refused_row_and_fails(
