@@ -16,16 +16,17 @@ the mean of the others, are kept with a warning.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from omar_envs.errors import DamagedEpisodeError
 from omar_envs.parsing import clean, single_line
 from omar_envs.sotopia.acts import ACTION, LEAVE, NON_VERBAL, NONE, SPEAK, Act, to_text
+from omar_envs.sotopia.published_rewards import read_reward
 from omar_envs.sotopia.published_rows import FieldError, Fields, Problem, Row, read_rows, shown
 from omar_envs.types import (
     SCHEMA_VERSION,
@@ -39,20 +40,7 @@ from omar_envs.types import (
 )
 
 JUDGE = "judge"
-OVERALL = "overall_score"
 
-_RANGES = {
-    "believability": (0, 10),
-    "relationship": (-5, 5),
-    "knowledge": (0, 10),
-    "secret": (-10, 0),
-    "social_rules": (-10, 0),
-    "financial_and_material_benefits": (-5, 5),
-    "goal": (0, 10),
-}
-"""Lowest and highest score of each dimension (arXiv 2310.11667, section 3)."""
-
-_ROUNDING = 0.01
 _ENVIRONMENT = "Environment"
 _REQUEST = Request(RequestKind.SPEAK, "", may_pass=True)
 _LEFT = "left the conversation"
@@ -274,39 +262,9 @@ class _Reader:
             self._warn(field, f"{len(agents)} participants, but {shown(value)}: left out")
             return rewards, dimensions
         for number, (agent, reward) in enumerate(zip(agents, value, strict=True)):
-            rewards[agent], dimensions[agent] = self._reward(f"{field}[{number}]", reward)
+            place = f"{field}[{number}]"
+            rewards[agent], dimensions[agent] = read_reward(reward, partial(self._warn, place))
         return rewards, dimensions
-
-    def _reward(self, field: str, value: Any) -> tuple[float | None, dict[str, float]]:
-        total, scores = None, value
-        if isinstance(value, list) and len(value) == 2:
-            total, scores = value
-        elif not isinstance(value, dict):
-            total, scores = value, {}
-        if not isinstance(scores, dict) or not all(map(_is_number, scores.values())):
-            self._warn(field, f"{shown(value)} is no set of scores: left out")
-            return None, {}
-        dimensions = {
-            clean(name): float(score) for name, score in scores.items() if name != OVERALL
-        }
-        for name, score in dimensions.items():
-            least, most = _RANGES.get(name, (score, score))
-            if not least <= score <= most:
-                self._warn(field, f"{name} must be {least} to {most}, not {score:g}; it is kept")
-        mean = math.fsum(dimensions.values()) / len(dimensions) if dimensions else None
-        total = scores.get(OVERALL, total)
-        if total is None:
-            total = mean
-        if not _is_number(total):
-            self._warn(field, f"{shown(value)} is no score: left out")
-            return None, dimensions
-        if mean is not None and abs(total - mean) > _ROUNDING:
-            told = f"the overall score {total:g} is not the mean of the others, {mean:.4g}"
-            self._warn(field, f"{told}; it is kept")
-        if not dimensions and total == 0:
-            self._warn(field, "0 without any dimension is a failed judgement: left out")
-            return None, {}
-        return float(total), dimensions
 
 
 def _act(content: str) -> Act | None:
@@ -415,8 +373,3 @@ def _participant(name: str, background: str, goal: str) -> dict[str, str]:
         "goal": goal,
         "secret": secret.strip(),
     }
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    # The bound also keeps out NaN, infinities and integers too large for a float.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
