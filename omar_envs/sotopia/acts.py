@@ -1,7 +1,8 @@
 """What a reply does in a social scenario. Nothing here raises, whatever a player writes.
 
 An act is ``{"action_type": …, "argument": …, "to": …}``, SOTOPIA's own form with an
-optional list of readers. A reply that is not such an object is speech, as it stands.
+optional list of readers. A reply without such an object is speech, as it stands. One that
+has it somewhere inside, or nearly has it, is nothing: it might be meant for some alone.
 """
 
 from __future__ import annotations
@@ -25,14 +26,27 @@ LEAVE = "leave"
 TALK_ACTS = (NONE, SPEAK, NON_VERBAL, ACTION, LEAVE)
 """The published action types."""
 
+_KEYS = ("action_type", "argument", "to")
 _NON_VERBAL = re.compile(r"non[- ]?verbal( communication)?")
 _EVERYBODY = ("all", "everyone", "everybody")
 _FENCE = re.compile(r"```[a-z]*+", re.IGNORECASE)
 # Possessive: white space without end must not take time without end.
+_GAP = r"(?:\s|\\[nrt])*+"
+_QUOTE = r"\\*+[\"'`“”‘’]?"
+_ACT_KEY = re.compile(
+    rf"[{{,\"'\]]{_GAP}{_QUOTE}\s*+action[\s_-]?type\s*+{_QUOTE}{_GAP}(?::|\Z)", re.IGNORECASE
+)
+_OPENS_LIKE_AN_ACT = re.compile(
+    rf"\{{\s*+{_QUOTE}\s*+(?:argument|to)\s*+{_QUOTE}\s*+:", re.IGNORECASE
+)
+# An apostrophe before a letter stands in a name.
+_QUOTED = r"\"[^\"]*+\"|“[^“”]*+”|'(?:[^']|'(?=\w))*+'|‘(?:[^‘’]|’(?=\w))*+’"
+_AMOUNT = r"[-+]?[$€£¥₹]?\s*+[-+]?\d[\d.,]*+\s*+[$€£¥₹]?"
+_WORD = r"\w[\w'’.:-]*+"
 _PLAIN_CLOSING = re.compile(
-    r"(?P<act>accept)(?:\s++(?P<whose>\"[^\"]*+\"))?[.!]?"
-    r"|(?P<put>propose)\s*+:?\s*+(?P<what>\{.*\}|\"[^\"]*+\"|[-+]?\d[\d.,]*+)"
-    r"|(?P<reply>answer)\s*+:?\s*+(?P<text>\"[^\"]*+\"|[-+]?\d[\d.,]*)[.]?",
+    r"(?P<act>accept|propose|answer)"
+    rf"(?:\s*+:?\s*+(?:(?P<quoted>{_QUOTED})|(?P<object>\{{.*\}})|(?P<amount>{_AMOUNT}))"
+    rf"|(?:\s*+:\s*+|\s++)(?P<words>{_WORD}(?:\s++{_WORD}){{0,2}}))?[.!]?",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -103,14 +117,18 @@ def draw(reply: str, private_tags: Sequence[str], closing: Sequence[str]) -> Dra
         return _unreadable("the reply is empty")
     body = _body(text)
     if body[:1] == "{":
-        value = _object(body)
-        if value is not None and "action_type" in value:
-            return _from_object(value, private_tags, closing, exact=body is text)
-        if value is None and "action_type" in body:
+        found = _object(body)
+        if found is not None and _is_act(found):
+            return _from_object(found, private_tags, closing, exact=body is text)
+        if found is None and (_holds_act(body) or _OPENS_LIKE_AN_ACT.match(body)):
             return _unreadable("the reply is not whole JSON")
-    if text != whole and "action_type" in (_object(_body(whole)) or ()):
-        # What is left of a private message is not for everybody.
+    # What is left of a private message is not for everybody.
+    if text != whole and _stands_across(text, whole):
         return _unreadable("a private tag stands across its JSON")
+    if _holds_act(text):
+        return _unreadable(
+            f"an act stands inside something else: send the JSON object alone ({', '.join(_KEYS)})"
+        )
     if closing:
         plain = _PLAIN_CLOSING.fullmatch(text)
         if plain is not None:
@@ -158,7 +176,58 @@ def readers(to: Any, ids: dict[str, str], sender: str) -> Readers:
     return TO_ALL if found == everyone else Readers(tuple(sorted(found)))
 
 
+class _Object(NamedTuple):
+    """A JSON object as written, and whether in it, or inside it, a key stands twice."""
+
+    value: dict[str, Any]
+    repeated: bool
+
+    def folded(self) -> dict[str, Any]:
+        """By key without case and the white space around it."""
+        return {key.strip().casefold(): value for key, value in self.value.items()}
+
+
+def _is_act(found: _Object) -> bool:
+    """Whether the object was meant as an act, even if not written as one."""
+    keys = found.folded().keys()
+    return "action_type" in keys or ("argument" in keys and len(keys) > 1)
+
+
+def _holds_act(text: str) -> bool:
+    start = text.find("{")
+    return start >= 0 and _ACT_KEY.search(text, start) is not None
+
+
+def _stands_across(text: str, whole: str) -> bool:
+    """Whether ``text``, what is not private of ``whole``, is a piece of an act."""
+    body = _body(whole)
+    found = _object(body) if body[:1] == "{" else None
+    if found is not None:
+        return _is_act(found)
+    # An act that was only thought of leaves no brace and no quote without its other half.
+    halved = _unbalanced(text) or (_unbalanced(whole) and text.count('"') % 2 == 1)
+    return halved and _holds_act(whole)
+
+
+def _unbalanced(text: str) -> bool:
+    return text.count("{") != text.count("}")
+
+
 def _from_object(
+    found: _Object, private_tags: Sequence[str], closing: Sequence[str], *, exact: bool
+) -> Drawn:
+    fields = found.folded()
+    unknown = [key for key in fields if key not in _KEYS]
+    if unknown or "action_type" not in fields:
+        given = f", not {_quoted(unknown[0])}" if unknown else ""
+        return _unreadable(f"the keys of an act are {', '.join(_KEYS)}{given}")
+    if found.repeated or len(fields) < len(found.value):
+        return _unreadable("a key stands twice in its JSON")
+    exact = exact and fields.keys() == found.value.keys()
+    return _from_fields(fields, private_tags, closing, exact=exact)
+
+
+def _from_fields(
     value: dict[str, Any],
     private_tags: Sequence[str],
     closing: Sequence[str],
@@ -189,16 +258,21 @@ def _from_object(
 
 
 def _from_plain(match: re.Match[str], private_tags: Sequence[str], closing: Sequence[str]) -> Drawn:
-    act = (match["act"] or match["put"] or match["reply"]).lower()
-    if act not in closing:
+    act = match["act"].lower()
+    words = match["words"]
+    given = words or match["amount"] or (match["quoted"] or "")[1:-1]
+    prose = words is not None and any(word[0].islower() for word in words.split())
+    alone = match.end("act") >= len(match.string.rstrip(".!"))
+    if act not in closing or prose or (alone and act != "accept"):
         return Drawn(SPEAK, match.string)
-    given = match["whose"] or match["what"] or match["text"] or ""
-    if given[:1] == "{":
-        value = _object(given)
-        if value is None:
-            return _unreadable(f"what follows {act} is not whole JSON")
-        return _from_object({"action_type": act, "argument": value}, private_tags, closing)
-    return Drawn(act, _tidy(given.strip('"'), private_tags))
+    if match["object"] is None:
+        return Drawn(act, _tidy(given, private_tags))
+    found = _plain_object(match["object"])
+    if found is None:
+        return _unreadable(f"what follows {act} is not whole JSON")
+    if found.repeated:
+        return _unreadable("a key stands twice in its JSON")
+    return _from_fields({"action_type": act, "argument": found.value}, private_tags, closing)
 
 
 def _action_type(text: str) -> str | None:
@@ -208,16 +282,28 @@ def _action_type(text: str) -> str | None:
     return name if name in TALK_ACTS or name in CLOSING_ACTS else None
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _object(text: str) -> _Object | None:
+    repeated = False
+
+    def paired(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal repeated
+        value = dict(pairs)
+        repeated = repeated or len(value) < len(pairs)
+        return value
+
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        try:
-            # Takes lone surrogates, which half a sampled character leaves in an escape.
-            value = json.loads(text, strict=False)
-        except (ValueError, RecursionError):
-            return None
-    return value if isinstance(value, dict) else None
+        # Takes lone surrogates, which half a sampled character leaves in an escape.
+        value = json.loads(text, strict=False, object_pairs_hook=paired)
+    except (ValueError, RecursionError):
+        return None
+    return _Object(value, repeated) if isinstance(value, dict) else None
+
+
+def _plain_object(text: str) -> _Object | None:
+    found = _object(text)
+    if found is None and '"' not in text:
+        found = _object(text.replace("'", '"'))
+    return found
 
 
 def _tidy(value: Any, private_tags: Sequence[str]) -> Any:

@@ -338,6 +338,29 @@ def test_the_best_option_is_not_always_in_the_same_place() -> None:
     assert len(places) > 1
 
 
+@pytest.mark.parametrize("scenario", of(Matrix), ids=[s.pk for s in of(Matrix)])
+def test_a_matrix_is_measured_against_all_that_can_be(scenario: EnvironmentProfile) -> None:
+    """Whoever keeps silent: nothing is better than the best, and the best is reached."""
+    outcome = scenario.outcome
+    assert isinstance(outcome, Matrix)
+    names = NAMES[: outcome.num_seats]
+    results = [
+        outcome.worth(answers, names)
+        for answers in product((*outcome.options, None), repeat=outcome.num_seats)
+    ]
+    for result in results:
+        assert all(0 <= number <= 1 for number in (*result.scores, *result.measures.values()))
+    largest = max(sum(result.points) for result in results)
+    for result in results:
+        better = any(
+            other.points != result.points
+            and all(a >= b for a, b in zip(other.points, result.points, strict=True))
+            for other in results
+        )
+        assert result.measures["pareto_optimal"] == (not better)
+        assert result.measures["joint_share"] == sum(result.points) / largest
+
+
 # --- no two alike ---------------------------------------------------------------
 
 

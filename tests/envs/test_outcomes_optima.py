@@ -18,6 +18,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from omar_envs.errors import ConfigError
 from omar_envs.sotopia.mechanisms import (
     AnyOutcome,
     Assignment,
@@ -39,6 +40,7 @@ from tests.envs.settlements import (
     NAMES,
     NO_ZONE,
     PIANO,
+    POT,
     SITE,
     STAG,
     in_turn,
@@ -63,7 +65,8 @@ def agreed(outcome: AnyOutcome, proposal: object) -> Result:
 
 def answered(outcome: AnyOutcome, answers: Iterable[object]) -> Result:
     game = opened(outcome)
-    in_turn(game, *[(seat, "answer", answer) for seat, answer in enumerate(answers)])
+    given = [(seat, answer) for seat, answer in enumerate(answers) if answer is not None]
+    in_turn(game, *[(seat, "answer", answer) for seat, answer in given])
     return game.result()
 
 
@@ -298,13 +301,13 @@ def test_matrix(seats: int, options: int, data: st.DataObject) -> None:
     assume(all(max(map(max, table.values())) > 0 for table in tables))
     outcome = Matrix(words, tuple({w: tuple(r) for w, r in table.items()} for table in tables))
 
-    def points(chosen: Sequence[str]) -> Vector:
+    def points(chosen: Sequence[str | None]) -> Vector:
         return tuple(
-            tables[seat][mine][sum(1 for other in chosen if other == mine) - 1]
+            tables[seat][mine][sum(1 for other in chosen if other == mine) - 1] if mine else 0
             for seat, mine in enumerate(chosen)
         )
 
-    every = list(product(words, repeat=seats))
+    every = list(product((*words, None), repeat=seats))
     answers = data.draw(st.sampled_from(every))
     result = answered(outcome, answers)
     assert result.points == points(answers)
@@ -312,10 +315,72 @@ def test_matrix(seats: int, options: int, data: st.DataObject) -> None:
         got / max(map(max, table.values()))
         for got, table in zip(points(answers), tables, strict=True)
     )
-    assert result.measures["coordinated"] == max(Counter(answers).values()) / seats
+    assert result.settled == (None not in answers)
+    crowd = Counter(answer for answer in answers if answer is not None)
+    assert result.measures["coordinated"] == max(crowd.values(), default=0) / seats
     assert_measured(result, {points(chosen) for chosen in every}, (0,) * seats)
     for seat in range(seats):
         assert max(points(chosen)[seat] for chosen in every) == max(map(max, tables[seat].values()))
+
+
+@pytest.mark.parametrize("silent", range(3))
+def test_who_keeps_silent_may_leave_more_to_the_others(silent: int) -> None:
+    """Only to be alone is worth anything, and two options cannot keep three apart."""
+    alone = (9, 0, 0)
+    outcome = Matrix(("left", "right"), ({"left": alone, "right": alone},) * 3)
+    answers: list[str | None] = ["left", "right"]
+    answers.insert(silent, None)
+    result = answered(outcome, answers)
+    assert sorted(result.scores) == [0, 1, 1]
+    assert result.measures == {
+        "coordinated": 1 / 3,
+        "joint_share": 1,
+        "nash_product": 0,
+        "pareto_optimal": 1,
+        "pareto_share": 1,
+    }
+    assert answered(outcome, ("left", "right", "right")).measures["joint_share"] == 1 / 2
+
+
+@pytest.mark.parametrize(
+    ("seats", "options", "fits"), [(8, 2, True), (8, 3, True), (6, 5, True), (8, 4, False)]
+)
+def test_how_large_a_matrix_may_be(seats: int, options: int, fits: bool) -> None:
+    words = tuple("abcde"[:options])
+    payoffs = ({word: tuple(range(1, seats + 1)) for word in words},) * seats
+    if not fits:
+        with pytest.raises(ConfigError, match="390625 results are possible; at most 100000"):
+            Matrix(words, payoffs)
+        return
+    result = Matrix(words, payoffs).worth(("a",) * seats, tuple("ABCDEFGH"[:seats]))
+    assert result.measures == dict.fromkeys(result.measures, 1)
+
+
+@few
+@given(outcome=st.sampled_from([STAG, POT, SITE, FRIENDS]), data=st.data())
+def test_whoever_is_silent_all_stays_in_bounds(outcome: AnyOutcome, data: st.DataObject) -> None:
+    choices: dict[str, list[Any]] = {
+        "Matrix": ["stag", "hare"],
+        "PublicGoods": [0, 1, 2],
+        "HiddenProfile": ["the bay", "the hill"],
+        "MutualFriend": ["Li Berg", "Mo Abel"],
+    }
+    some = st.sampled_from([None, *choices[type(outcome).__name__]])
+    result = answered(outcome, [data.draw(some) for _ in range(outcome.num_seats)])
+    assert all(0 <= number <= 1 for number in (*result.scores, *result.measures.values()))
+
+
+@given(
+    endowments=st.lists(st.integers(1, 30), min_size=3, max_size=8),
+    multiplier=st.sampled_from([1.1, 1.2, 1.3, 1.7, 2.3]),
+)
+def test_the_best_of_public_goods_is_1_and_no_more(
+    endowments: list[int], multiplier: float
+) -> None:
+    outcome = PublicGoods(tuple(endowments), multiplier, "hours")
+    best = outcome.worth(tuple(endowments), tuple("ABCDEFGH"[: len(endowments)]))
+    assert best.measures["joint_share"] == pytest.approx(1)
+    assert best.measures["joint_share"] <= 1
 
 
 def test_a_stag_hunt_by_hand() -> None:

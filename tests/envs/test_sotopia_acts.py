@@ -61,7 +61,7 @@ READ: dict[str, tuple[str, str]] = {
         SPEAK,
         "Hi",
     ),
-    '{"action_type": "SPEAK", "argument": "Hello.", "extra": 1}': (SPEAK, "Hello."),
+    '{" Action_Type": "SPEAK", "ARGUMENT\\t": "Hello."}': (SPEAK, "Hello."),
     '{"action_type": "non-verbal communication", "argument": "nods"}': (NON_VERBAL, "nods"),
     '{"action_type": "Non_verbal communication", "argument": "nods"}': (NON_VERBAL, "nods"),
     '{"action_type": "nonverbal", "argument": "nods"}': (NON_VERBAL, "nods"),
@@ -79,7 +79,15 @@ READ: dict[str, tuple[str, str]] = {
     "{goal}": (SPEAK, "{goal}"),
     "accept": (SPEAK, "accept"),
     'propose {"price": 3}': (SPEAK, 'propose {"price": 3}'),
-    'He said {"action_type": "leave"}': (SPEAK, 'He said {"action_type": "leave"}'),
+    "What is action_type: speak?": (SPEAK, "What is action_type: speak?"),
+    '{goal} The key "action_type" is new.': (SPEAK, '{goal} The key "action_type" is new.'),
+    'No {braces}. action_type: "speak"': (SPEAK, 'No {braces}. action_type: "speak"'),
+    '{"from": "9:00", "to": "10:00"} suits me': (SPEAK, '{"from": "9:00", "to": "10:00"} suits me'),
+    '{"from": "9:00", "to": "10:00"}': (SPEAK, '{"from": "9:00", "to": "10:00"}'),
+    '{"cushions": "yours"}?': (SPEAK, '{"cushions": "yours"}?'),
+    '{"a": 1, "a": 2}': (SPEAK, '{"a": 1, "a": 2}'),
+    '<think>{"action_type": "leave"}?</think>No {way}.': (SPEAK, "No {way}."),
+    'I could {"action_type": "leave"}</think>No, 5" will do.': (SPEAK, 'No, 5" will do.'),
     # Text is data.
     "I <3 you & me": (SPEAK, "I <3 you & me"),
     "<b>bold</b> {goal} {0} %s %(x)s $x &amp; ]]> \\n \\u0041": (
@@ -154,7 +162,73 @@ INVALID: dict[Any, str] = {
     '{"action_type": "speak", "argument": "x", "to": "Ben Carter, Ana Sol"}': "who is not here",
     '{"action_type": "speak", "argument": "a</think>x", "to": ["Ben Carter"]}': "across its JSON",
     '{"action_type": "speak", "argument": "x<think>y", "to": ["Ben Carter"]}': "not whole JSON",
+    '{"argument": "x", "to": ["Ben Carter"], "act': "not whole JSON",
+    'He said {"action_type": "leave"}': "send the JSON object alone",
+    '{"action_type": "speak", "argument": "x", "why": 1}': (
+        "the keys of an act are action_type, argument, to, not 'why'"
+    ),
 }
+
+
+WHISPER = '{"action_type": "speak", "argument": "zzqx", "to": ["Ben Carter"]}'
+ALONE = "send the JSON object alone"
+KEYS = "the keys of an act are action_type, argument, to"
+NEARLY_PRIVATE: dict[str, str] = {
+    f"Sure! ```json\n{WHISPER}\n```": ALONE,
+    f"```json\n{WHISPER}\n```\nDone.": ALONE,
+    f"Sure! {WHISPER}": ALONE,
+    f"{WHISPER} Done.": "not whole JSON",
+    f"{WHISPER}\n{WHISPER}": "not whole JSON",
+    f"Sure! {WHISPER[:-3]}": ALONE,
+    f"Sure! {WHISPER.upper()}": ALONE,
+    "Sure! " + WHISPER.replace('"', "'"): ALONE,
+    "Sure! " + WHISPER.replace('"', "“"): ALONE,
+    "Sure! " + WHISPER.replace('"action_type"', "action_type"): ALONE,
+    "Sure! " + WHISPER.replace('"action_type"', '"action_type" '): ALONE,
+    "Sure! " + WHISPER.replace("action_type", " actionType "): ALONE,
+    'Sure! {"to": ["Ben Carter"], "argument": "zzqx",\n "action_type": "speak"}': ALONE,
+    f"<json>{WHISPER}</json>": ALONE,
+    f"\ufeff{WHISPER}": ALONE,
+    f"[{WHISPER}]": ALONE,
+    f'{{"act": {WHISPER}}}': ALONE,
+    f'[{{"acts": [1, {WHISPER}]}}]': ALONE,
+    json.dumps(WHISPER): ALONE,
+    json.dumps(json.dumps(json.loads(WHISPER), indent=2)): ALONE,
+    json.dumps({"content": WHISPER}): ALONE,
+    f"<think>x</think>Sure! {WHISPER}": ALONE,
+    "Sure! " + WHISPER.replace("zzqx", "a</think>zzqx"): "across its JSON",
+    WHISPER[:-1].replace("zzqx", "a</think>zzqx"): "across its JSON",
+    "Sure! " + WHISPER.replace("zzqx", "zzqx<think>a"): "across its JSON",
+    WHISPER.replace('"to"', '"audience"'): f"{KEYS}, not 'audience'",
+    WHISPER.replace('"to"', '"recipient"'): f"{KEYS}, not 'recipient'",
+    WHISPER.replace("action_type", "actionType"): KEYS,
+    WHISPER.replace("action_type", "action"): KEYS,
+    '{"argument": "zzqx", "to": ["Ben Carter"]}': KEYS,
+    WHISPER.replace("}", ', "to": []}'): "a key stands twice",
+    WHISPER.replace("}", ', "To": []}'): "a key stands twice",
+    WHISPER.replace("}", ', " to": "all"}'): "a key stands twice",
+    WHISPER.replace("}", ', "Argument": "x"}'): "a key stands twice",
+}
+
+
+@pytest.mark.parametrize("reply", NEARLY_PRIVATE)
+def test_what_is_nearly_a_private_act_is_nobodys_to_hear(reply: str) -> None:
+    env, turn = one_turn(reply)
+    assert not turn.valid
+    assert NEARLY_PRIVATE[reply] in turn.error
+    for other in ("agent_1", "agent_2"):
+        assert "zzqx" not in str(env.view(other))
+        assert lines(env, other) == []
+
+
+@pytest.mark.parametrize("key", ["To", "TO", " to", "to\\n", "\\tTo "])
+def test_keys_may_have_any_case_and_white_space(key: str) -> None:
+    reply = WHISPER.replace('"to"', f'"{key}"').replace("action_type", "Action_Type ")
+    env, turn = one_turn(reply)
+    assert turn.valid
+    assert from_text(turn.text) == Act(SPEAK, "zzqx", ("agent_1",))
+    assert "zzqx" not in str(env.view("agent_2"))
+    assert not draw(reply, (), ()).exact
 
 
 @pytest.mark.parametrize("reply", INVALID)
@@ -311,6 +385,11 @@ MATRIX = meeting(outcome=outcomes(2)[3])
             '{"action_type": "propose", "argument": "{\\"price\\": 300}"}',
             "propose 300",
             "Propose: 300",
+            "propose $300",
+            "propose 300!",
+            "propose 300 €.",
+            "propose {'price': 300}",
+            'propose {"price": 300}.',
         ),
         *(
             '<think>low</think>propose {"price": 300}',
@@ -318,7 +397,13 @@ MATRIX = meeting(outcome=outcomes(2)[3])
         ),
     ],
 )
-@pytest.mark.parametrize("acceptance", [act("accept"), "accept", "Accept.", 'accept "Noor Haddad"'])
+@pytest.mark.parametrize(
+    "acceptance",
+    [
+        *(act("accept"), "accept", "Accept.", 'accept "Noor Haddad"', "accept Noor Haddad"),
+        *("accept 'Noor Haddad'", "Accept: “Noor Haddad”.", "Accept Noor!", "ACCEPT: Haddad"),
+    ],
+)
 def test_a_deal(proposal: str, acceptance: str) -> None:
     env, valid = settled_by(PRICE, [[proposal, "Hm."], ["Well?", acceptance]])
     assert valid == [True] * 4
@@ -336,6 +421,66 @@ def test_closing_acts_of_other_scenarios_are_none() -> None:
     assert draw("I accept.", (), ("propose", "accept")) == Drawn(SPEAK, "I accept.")
     assert draw("accept that, please", (), ("propose", "accept")).action_type == SPEAK
     assert "whole JSON" in draw("propose {'price: 3}", (), ("propose",)).error
+
+
+ALL_CLOSING = ("propose", "accept", "answer")
+PLAIN: dict[str, Drawn] = {
+    "accept Catarina Quintela": Drawn("accept", "Catarina Quintela"),
+    "accept Niamh O'Brien": Drawn("accept", "Niamh O'Brien"),
+    "accept 'Niamh O'Brien'": Drawn("accept", "Niamh O'Brien"),
+    "accept ‘Niamh O’Brien’": Drawn("accept", "Niamh O’Brien"),
+    "accept “Ana Sol”!": Drawn("accept", "Ana Sol"),
+    'Accept: "Ana Sol"': Drawn("accept", "Ana Sol"),
+    "accept\nAna Maria Sol.": Drawn("accept", "Ana Maria Sol."),
+    "propose $6,500": Drawn("propose", "$6,500"),
+    "propose 6500!": Drawn("propose", "6500"),
+    'propose {"A": 1}.': Drawn("propose", {"A": 1}),
+    "propose {'a': 10}": Drawn("propose", {"a": 10}),
+    "propose Mon 9:00": Drawn("propose", "Mon 9:00"),
+    "answer Cristina": Drawn("answer", "Cristina"),
+    "answer 12": Drawn("answer", "12"),
+    "answer 'the bay'": Drawn("answer", "the bay"),
+    "Answer: “the bay”.": Drawn("answer", "the bay"),
+    # Illegal, and told so.
+    "accept This Offer": Drawn("accept", "This Offer"),
+    "accept 300": Drawn("accept", "300"),
+}
+
+
+@pytest.mark.parametrize("reply", PLAIN)
+def test_short_forms(reply: str) -> None:
+    assert draw(reply, (), ALL_CLOSING) == PLAIN[reply]
+    assert draw(reply, (), ()) == Drawn(SPEAK, reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("accept my apologies, please", "Accept my apologies", "accept Ana's offer, please"),
+        *("accept Ana Sol, then", "accept the Hill", "accept Ana Sol?", "accept it", "Accepted."),
+        *("accept Ana Sol or Ben Carter", "accept 'it' or 'that'", "acceptAna", "accept:"),
+        *("propose a toast", "propose 6500 or less", "propose {a} and more", "propose", "Propose!"),
+        *('propose "a" or "b"', "answer me!", "Answer me", "answer", "answer: I do not know"),
+        *("answer 'yes' or 'no'", "answer What Is Asked Here", "I propose 300", "answering 12"),
+    ],
+)
+def test_prose_that_begins_like_a_closing_act_is_speech(reply: str) -> None:
+    assert draw(reply, (), ALL_CLOSING) == Drawn(SPEAK, reply)
+
+
+def test_a_deal_that_says_a_thing_twice_is_refused() -> None:
+    for reply in (
+        'propose {"a": 1, "a": 2}',
+        '{"action_type": "propose", "argument": {"a": 1, "a": 2}}',
+    ):
+        assert "twice" in draw(reply, (), ALL_CLOSING).error
+
+
+def test_who_accepts_somebody_else_is_told() -> None:
+    env, valid = settled_by(PRICE, [["propose 300", "Hm."], ["Well?", "accept Catarina Quintela"]])
+    assert valid == [True, True, True, False]
+    assert any("Catarina Quintela" in message.text for message in env.view("agent_1").log)
+    assert "Catarina" not in str(env.view("agent_0"))
 
 
 def test_sealed_answers_open_together() -> None:
@@ -392,9 +537,13 @@ def test_the_examples_of_the_rules_are_legal() -> None:
             for word in ("propose", "answer", "accept", "propose:", "```", "```json")
         ),
         *("```{0}x```", "propose {{{0}x", 'answer "{0}x', "<think{0}x", "x{0}<", "{{{0}x"),
+        *("x{{{0}action_type", "accept '{0}x", "accept A{0}x", '{{"{0}": 1}}', '{{"argument{0}"'),
     ],
 )
-@pytest.mark.parametrize("filler", [" ", "\n", "a", "1,", "`", "<", "}", '"'])
+@pytest.mark.parametrize(
+    "filler",
+    [" ", "\n", "a", "1,", "`", "<", "}", '"', "{", "\\", ', "', '{"', "'s", "A ", "action_type"],
+)
 def test_a_reply_without_end_is_read_all_the_same(reply: str, filler: str) -> None:
     """Where reading takes the square of the length, this test does not end."""
     drawn = draw(reply.format(filler * 300_000), ("think",), ("propose", "accept", "answer"))

@@ -227,6 +227,14 @@ def marked(env: ConversationEnv, plan: Planted, rng: Random) -> Reply:
                         act(kind, f"{word}", to=agent),
                         act(kind, f"{word}", to=5),
                         act(secret, word),
+                        f"Sure! ```json\n{whole}\n```",
+                        f"{thought(tags, secret, rng)}Sure: {whole} Done.",
+                        f"[{whole}]",
+                        json.dumps({"act": json.loads(whole)}),
+                        json.dumps(whole),
+                        whole.replace('"to"', '"audience"'),
+                        whole.replace("}", ', "To": []}'),
+                        whole.replace('"action_type"', '"type"'),
                     ]
                 )
             )

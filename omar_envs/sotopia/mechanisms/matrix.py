@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from itertools import groupby, product
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ class Matrix(AnswerOutcome, frozen=True, tag="matrix"):
     has 0 and counts for no option.
 
     Measures: ``coordinated``, the share of seats that chose the option most chosen, and those
-    of :mod:`~omar_envs.sotopia.mechanisms.measures`, with d = 0.
+    of :mod:`~omar_envs.sotopia.mechanisms.measures`, with d = 0. Not to answer is among what is
+    possible: where crowds are worth less, it may be worth more to the others than any answer.
 
     Attributes:
         options: what may be chosen, 2 to 5.
@@ -55,7 +56,7 @@ class Matrix(AnswerOutcome, frozen=True, tag="matrix"):
                 )
                 check_range(where, row, 0, MAX_PAYOFF)
             require(self._most(number) > 0, f"{where} is 0 throughout")
-        outcomes = len(self.options) ** self.num_seats
+        outcomes = (len(self.options) + 1) ** self.num_seats
         require(
             outcomes <= MAX_POSSIBLE,
             f"options: {outcomes} results are possible; at most {MAX_POSSIBLE} can be enumerated",
@@ -119,7 +120,7 @@ class Matrix(AnswerOutcome, frozen=True, tag="matrix"):
         )
 
     def possible(self) -> Points:
-        """(N, seats) points of all that can be chosen."""
+        """(N, seats) points of all that can be chosen, with and without an answer of each."""
         return _possible(
             tuple(tuple(table[option] for option in self.options) for table in self.payoffs)
         )
@@ -149,13 +150,13 @@ def _how_many(first: int, last: int, seats: int) -> str:
 
 @lru_cache(maxsize=32)
 def _possible(payoffs: tuple[tuple[tuple[int, ...], ...], ...]) -> Points:
-    found = set()
-    for chosen in product(range(len(payoffs[0])), repeat=len(payoffs)):
-        counts = Counter(chosen)
-        found.add(
-            tuple(
-                table[option][counts[option] - 1]
-                for table, option in zip(payoffs, chosen, strict=True)
-            )
-        )
-    return np.array(sorted(found))
+    tables = np.array(payoffs)  # (seats, options, how many more choose the same)
+    seats, options, _ = tables.shape
+    # (seats, N): the number after the last option is no answer.
+    chosen = np.indices((options + 1,) * seats).reshape(seats, -1)
+    points = np.zeros_like(chosen)
+    for option in range(options):
+        takes = chosen == option
+        others = np.maximum(takes.sum(axis=0) - 1, 0)
+        points += np.where(takes, tables[:, option, :][:, others], 0)
+    return np.unique(points.T, axis=0)

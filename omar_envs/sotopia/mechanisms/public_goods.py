@@ -110,7 +110,8 @@ class PublicGoods(AnswerOutcome, frozen=True, tag="public_goods"):
             deal=opened(answers, names),
             measures={
                 "contribution_share": total / all_there_is,
-                "joint_share": sum(points) / (self.multiplier * all_there_is),
+                # Rounding may lift it above 1 where all give all.
+                "joint_share": min(1.0, sum(points) / (self.multiplier * all_there_is)),
             },
         )
 
