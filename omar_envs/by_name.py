@@ -95,7 +95,8 @@ def policy_by_name(name: str, seed: int, game: Game) -> Policy:
     try:
         loaded: Policy = ModelPolicy.from_pretrained(directory, seed=seed, name=name)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{directory} holds no model that can play: {error}") from None
+        why = " ".join(str(error).split())
+        raise ConfigError(f"{directory} holds no model that can play: {why}") from None
     return loaded
 
 

@@ -107,7 +107,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="per million tokens, of every judge",
     )
     parser.add_argument(
-        "--max-cost", type=float, metavar="COST", help="of this run, for each judge; needs --prices"
+        "--max-cost",
+        type=float,
+        metavar="COST",
+        help="of this run, shared evenly among judges; needs --prices",
     )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep answers there")
 
@@ -127,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     episodes = read_episodes(args.file)
     names = [hashlib.sha256(encode(episode)).hexdigest() for episode in episodes]
     with ExitStack() as stack:
-        judges = [stack.enter_context(_judge(args, url)) for url in args.judge]
+        judges = [stack.enter_context(judge) for judge in _judges(args)]
         judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
         setup = _setup(args, judges)
         known = {line.episode: line for line in read_judged(out) if line.setup == setup}
@@ -172,9 +175,20 @@ def _or_none(number: Callable[[str], _Number]) -> Callable[[str], _Number | None
     return read
 
 
-def _judge(args: argparse.Namespace, url: str) -> OpenAIJudge:
+def _judges(args: argparse.Namespace) -> Iterator[OpenAIJudge]:
+    for text, count in Counter(args.judge).items():
+        if count > 1:
+            raise ConfigError(f"--judge {text} stands there {count} times; --samples asks it again")
+    models = Counter(text.partition("#")[2] for text in args.judge)
+    for text in args.judge:
+        # Where several have a model of one name, its address tells which it is.
+        yield _judge(args, text, text if models[text.partition("#")[2]] > 1 else None)
+
+
+def _judge(args: argparse.Namespace, url: str, name: str | None) -> OpenAIJudge:
     return judge_from_url(
         url,
+        name=name,
         rubric=rubric_by_name(args.rubric),
         scale=args.scale,
         per_utterance=args.per_utterance,
@@ -185,7 +199,7 @@ def _judge(args: argparse.Namespace, url: str) -> OpenAIJudge:
         temperature=args.temperature,
         schema=args.schema,
         prices=None if args.prices is None else tuple(args.prices),
-        max_cost=args.max_cost,
+        max_cost=None if args.max_cost is None else args.max_cost / len(args.judge),
         cache=args.cache,
         seed=args.seed,
     )

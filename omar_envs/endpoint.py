@@ -7,27 +7,23 @@ What comes back is told apart: an answer, or the reason why there is none.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-import msgspec
-
 from omar_envs.background import LoopThread
+from omar_envs.endpoint_answers import Answer, NoAnswer, Outcome, Reader, Reply
 from omar_envs.errors import ConfigError, StateError
 from omar_envs.metering import CapReached, Hold, Meter
-from omar_envs.parsing import clean, single_line
 from omar_envs.types import ChatMessage
 
 __all__ = ["Answer", "ChatRequest", "Endpoint", "NoAnswer", "Outcome"]
 
 _OPENAI_HOST = "api.openai.com"
-_LONGEST_QUOTE = 300
 
 _Result = TypeVar("_Result")
 
@@ -37,50 +33,12 @@ _hold: ContextVar[Hold] = ContextVar("_hold")
 _turn: ContextVar[_Turn] = ContextVar("_turn")
 """The running task's turn to begin a request."""
 
-_Count = Annotated[int, msgspec.Meta(ge=0)]
-
 
 class ChatRequest(NamedTuple):
     """Messages, and the fields of the request's body beside them and the model."""
 
     messages: Sequence[ChatMessage]
     fields: Mapping[str, Any]
-
-
-class Answer(NamedTuple):
-    """The first choice.
-
-    Attributes:
-        text: its content, "" if it has none.
-        cut: whether the token limit cut it.
-        refusal: why the model, or a filter before it, would not answer; "" if it did.
-    """
-
-    text: str
-    cut: bool
-    refusal: str = ""
-
-
-class NoAnswer(NamedTuple):
-    """Why there is none.
-
-    Attributes:
-        what: what was seen, a single line.
-        advice: what to do about it, a sentence.
-        fatal: no other request can fare better: the key, the model, the address or
-            the money is at fault.
-        refused: a filter on the content would not let the request through.
-        status: of HTTP, 0 if that is not what went wrong.
-    """
-
-    what: str
-    advice: str
-    fatal: bool = False
-    refused: bool = False
-    status: int = 0
-
-
-Outcome = Answer | NoAnswer
 
 
 class Endpoint:
@@ -98,8 +56,9 @@ class Endpoint:
         concurrency: at most this many requests at once, 1 to 1000.
         timeout: seconds for which one attempt may hear nothing.
         max_retries: further attempts after a timeout, a lost connection, or status
-            408, 409, 429 and 5xx. They wait as ``Retry-After`` says, or ever longer.
-            Nothing else tries again.
+            408, 409, 429 and 5xx, which wait as ``Retry-After`` says, or ever longer;
+            and one of them after a body that is no chat completion. Nothing else tries
+            again.
         meter: counts, and may refuse; by default one without a cap.
 
     Raises:
@@ -118,14 +77,14 @@ class Endpoint:
         max_retries: int = 4,
         meter: Meter | None = None,
     ) -> None:
-        if not model:
-            raise ConfigError("model must be the model's name at the endpoint: got ''")
-        if not 1 <= concurrency <= 1000:
-            raise ConfigError(f"concurrency must be from 1 to 1000: got {concurrency}")
-        if not 0 < timeout < math.inf:
-            raise ConfigError(f"timeout must be seconds, above 0: got {timeout}")
-        if max_retries < 0:
-            raise ConfigError(f"max_retries must not be negative: got {max_retries}")
+        if not (isinstance(model, str) and model):
+            raise ConfigError(f"model must be the model's name at the endpoint: got {model!r}")
+        if type(concurrency) is not int or not 1 <= concurrency <= 1000:
+            raise ConfigError(f"concurrency must be an integer from 1 to 1000: got {concurrency!r}")
+        if type(timeout) not in (int, float) or not 0 < timeout < math.inf:
+            raise ConfigError(f"timeout must be seconds, above 0: got {timeout!r}")
+        if type(max_retries) is not int or max_retries < 0:
+            raise ConfigError(f"max_retries must be an integer from 0: got {max_retries!r}")
         url = base_url or os.environ.get("OPENAI_BASE_URL") or None
         key = api_key or os.environ.get("OPENAI_API_KEY") or None
         _check_address(url, key)
@@ -142,8 +101,7 @@ class Endpoint:
         self.model = model
         self.url = str(self._client.base_url).rstrip("/")
         """The address that is asked, without a slash at its end."""
-        self._key = key
-        self._timeout = timeout
+        self._reader = Reader(self._openai, key, timeout, max_retries)
         self._max_retries = max_retries
         self._slots = asyncio.Semaphore(concurrency)
         self._beginning = asyncio.Lock()
@@ -176,16 +134,23 @@ class Endpoint:
         self._check_open()
         return self._loop.run(self._ask_all(requests, goes_on))
 
-    async def answer(self, request: ChatRequest) -> Outcome:
+    async def answer(
+        self, request: ChatRequest, hopeless: dict[Endpoint, NoAnswer] | None = None
+    ) -> Outcome:
         """Send one request, from any event loop; to cancel the wait gives it up.
+
+        Args:
+            request: what to send.
+            hopeless: shared by the requests of one run. The first fatal outcome is put
+                there, and is then the outcome of those that were not sent before.
 
         Raises:
             StateError: the endpoint is closed.
         """
         self._check_open()
         if self._loop.is_current:
-            return await self._ask_in_turn(request)
-        return await asyncio.wrap_future(self._loop.submit(self._ask_in_turn(request)))
+            return await self._ask_in_turn(request, hopeless)
+        return await asyncio.wrap_future(self._loop.submit(self._ask_in_turn(request, hopeless)))
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run ``work`` on the event loop of the connections, and wait.
@@ -210,9 +175,18 @@ class Endpoint:
         if not self._end.alive:
             raise StateError(f"the connection to {self.url} is closed: make a new one")
 
-    async def _ask_in_turn(self, request: ChatRequest) -> Outcome:
+    async def _ask_in_turn(
+        self, request: ChatRequest, hopeless: dict[Endpoint, NoAnswer] | None
+    ) -> Outcome:
         async with self._slots:
-            return await self._ask(request)
+            if hopeless is not None and self in hopeless:
+                return hopeless[self]
+            outcome = await self._ask(request)
+            if hopeless is None or not isinstance(outcome, NoAnswer):
+                return outcome
+            if outcome.fatal and not outcome.passing:
+                hopeless[self] = outcome
+            return outcome
 
     async def _ask_all(
         self, requests: Sequence[ChatRequest], goes_on: Callable[[Outcome], bool]
@@ -238,7 +212,7 @@ class Endpoint:
                 _hold.set(hold)
                 return await self._send(request, hold)
         except CapReached as reached:
-            return NoAnswer(str(reached), "Raise max_cost, or leave it out.", fatal=True)
+            return _over_cap(reached)
 
     async def _send(self, request: ChatRequest, hold: Hold) -> Outcome:
         # Side by side, many requests would each be built a bit at a time: the first would
@@ -247,118 +221,56 @@ class Endpoint:
         turn = _Turn(self._beginning)
         _turn.set(turn)
         try:
-            # The client's own method for it would walk through all messages, and read the
-            # answer into models of its own, which cost more than all the rest.
-            text = await self._client.post(
-                "/chat/completions",
-                cast_to=str,
-                body={"messages": request.messages, "model": self.model, **request.fields},
-            )
+            read = await self._attempts(request, turn)
         except self._openai.OpenAIError as error:
             self.meter.count_failure()
             if isinstance(error.__cause__, CapReached):
-                raise error.__cause__ from None
-            return self._diagnosis(error)
+                # Those in flight may cost less than is held back for them.
+                return _over_cap(error.__cause__)._replace(passing=True)
+            return self._reader.diagnosis(error)
         finally:
             turn.end()
-        try:
-            completion = _read(text)
-        except ValueError as error:
+        if isinstance(read, NoAnswer):
             self.meter.count_failure()
-            return NoAnswer(
-                f"the answer is no chat completion: {self._quote(error)}",
-                "Is base_url right? Mostly it ends in /v1.",
-            )
-        first = completion.choices[0]
-        answer = Answer(
-            first.message.content or "", first.finish_reason == "length", self._refusal(first)
-        )
-        tokens = _tokens(completion)
-        self.meter.count(tokens, cut=answer.cut)
-        if tokens is not None:
+            return read
+        self.meter.count(read.tokens, cut=read.answer.cut)
+        if read.tokens is not None:
             hold.known()
-        return answer
+        return read.answer
 
-    def _refusal(self, choice: _Choice) -> str:
-        if choice.finish_reason == "content_filter":
-            return "the endpoint's content filter stopped the answer"
-        refusal = choice.message.refusal
-        return self._quote(refusal) if isinstance(refusal, str) and refusal else ""
+    async def _attempts(self, request: ChatRequest, turn: _Turn) -> Reply | NoAnswer:
+        """As many as the client makes, and one more for a body that is of no use."""
+        read = await self._post(request, turn)
+        if isinstance(read, NoAnswer) and turn.attempts <= self._max_retries:
+            return await self._post(request, turn)
+        return read
 
-    def _diagnosis(self, error: Any) -> NoAnswer:
-        retried = f"max_retries={self._max_retries}"
-        if isinstance(error, self._openai.APITimeoutError):
-            return NoAnswer(
-                f"timed out, timeout={self._timeout:g} s, {retried}",
-                "Raise timeout, or lower concurrency.",
-            )
-        if isinstance(error, self._openai.APIConnectionError):
-            return NoAnswer(
-                f"no connection ({self._quote(error.__cause__ or error)}), {retried}",
-                "Is the server running, and base_url right?",
-            )
-        if not isinstance(error, self._openai.APIStatusError):
-            return NoAnswer(self._quote(error), "The client library refused the request.")
-        return self._diagnosis_of_status(error)._replace(status=error.status_code)
-
-    def _diagnosis_of_status(self, error: Any) -> NoAnswer:
-        retried = f"max_retries={self._max_retries}"
-        status: int = error.status_code
-        what = f"HTTP {status}: {self._quote(error.response.text or 'nothing said')}"
-        if status in (401, 403):
-            return NoAnswer(what, "Give api_key, or set OPENAI_API_KEY.", fatal=True)
-        if status == 402 or error.code == "insufficient_quota":
-            return NoAnswer(what, "The account has no credit left.", fatal=True)
-        if status == 404:
-            return NoAnswer(
-                what,
-                "Is this model served there, and base_url right? Mostly it ends in /v1.",
-                fatal=True,
-            )
-        if error.code == "content_filter":
-            return NoAnswer(what, "The endpoint filters what it is sent.", refused=True)
-        if status == 429:
-            return NoAnswer(f"{what}, {retried}", "Lower concurrency, or raise max_retries.")
-        if status >= 500:
-            return NoAnswer(f"{what}, {retried}", "See the server's log.")
-        return NoAnswer(
-            what,
-            "Is the model's name right, does the prompt fit its context, and does the "
-            "endpoint know these settings?",
+    async def _post(self, request: ChatRequest, turn: _Turn) -> Reply | NoAnswer:
+        # The client's own method for it would walk through all messages, and read the
+        # answer into models of its own, which cost more than all the rest.
+        text = await self._client.post(
+            "/chat/completions",
+            cast_to=str,
+            body={"messages": request.messages, "model": self.model, **request.fields},
+            options={"max_retries": self._max_retries - turn.attempts},
         )
-
-    def _quote(self, text: object) -> str:
-        quoted = single_line(clean(str(text)))
-        if self._key is not None:
-            quoted = quoted.replace(self._key, "***")
-        return quoted if len(quoted) <= _LONGEST_QUOTE else f"{quoted[:_LONGEST_QUOTE]}…"
+        return self._reader.read(text)
 
 
-class _Said(msgspec.Struct):
-    content: str | None = None
-    refusal: Any = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Said
-    finish_reason: str | None = None
-
-
-class _Completion(msgspec.Struct):
-    choices: Annotated[list[_Choice], msgspec.Meta(min_length=1)]
-    usage: Any = None
-
-
-class _Tokens(msgspec.Struct):
-    prompt_tokens: _Count
-    completion_tokens: _Count
+def _over_cap(reached: CapReached) -> NoAnswer:
+    return NoAnswer(str(reached), "Raise max_cost, or leave it out.", fatal=True)
 
 
 class _Turn:
-    """A request's turn to be built; it ends once, when the request leaves."""
+    """A request's turn to be built; it ends once, when the request leaves.
+
+    Attributes:
+        attempts: how often it has left.
+    """
 
     def __init__(self, lock: asyncio.Lock) -> None:
         self._lock: asyncio.Lock | None = lock
+        self.attempts = 0
 
     def end(self) -> None:
         if self._lock is not None:
@@ -367,7 +279,9 @@ class _Turn:
 
 
 async def _sending(request: Any) -> None:
-    _turn.get().end()
+    turn = _turn.get()
+    turn.end()
+    turn.attempts += 1
     _hold.get().sending()
 
 
@@ -375,24 +289,6 @@ async def _answered(response: Any) -> None:
     # Neither an error nor a redirection is billed.
     if response.status_code >= 300:
         _hold.get().known()
-
-
-def _read(body: str) -> _Completion:
-    # msgspec's own reader refuses lone surrogates, as half a sampled character gives
-    # them; the environment replaces them.
-    try:
-        return msgspec.convert(json.loads(body), _Completion)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-
-
-def _tokens(completion: _Completion) -> tuple[int, int] | None:
-    # Bookkeeping that cannot be read is no reason to lose the reply that came with it.
-    try:
-        tokens = msgspec.convert(completion.usage, _Tokens)
-    except msgspec.ValidationError:
-        return None
-    return tokens.prompt_tokens, tokens.completion_tokens
 
 
 def _check_address(url: str | None, key: str | None) -> None:

@@ -61,12 +61,13 @@ class Engine(Game):
             exists only if this is positive.
         length_penalty: subtracted per speech, times its share of ``max_chars``, as
             the component ``length``, which exists only if this is positive.
-        judge: scores the finished game.
+        judge: scores the finished game; an object with the method ``judge``.
         judge_weight: times an agent's mean score is its component ``judge``.
         private_tags: what stands inside these tags never reaches another agent.
 
     Raises:
-        ConfigError: a penalty is negative, or it or the weight no finite number.
+        ConfigError: a penalty is negative, or it or the weight no finite number; or the
+            judge is none.
     """
 
     metadata: dict[str, Any]
@@ -97,7 +98,7 @@ class Engine(Game):
         self._format_penalty = _checked_penalty("format_penalty", format_penalty)
         self._length_penalty = _checked_penalty("length_penalty", length_penalty)
         self._fined = bool(invalid_penalty or format_penalty or length_penalty)
-        self._judge = judge
+        self._judge = _checked_judge(judge)
         self._judge_weight = _checked_number("judge_weight", judge_weight)
         self._components = (
             *components,
@@ -406,6 +407,23 @@ class Engine(Game):
         """Told to an agent whose reply could not be read; ``error`` says why."""
         done = f"it counts as: {text}" if text else "you say nothing"
         return f"Your reply could not be read; {done}."
+
+
+def _checked_judge(judge: Judge | None) -> Judge | None:
+    if isinstance(judge, str):
+        raise ConfigError(
+            "judge must be a judge, not a text: make one with judge_from_url of "
+            f"omar_envs.judge: got {judge!r}"
+        )
+    if isinstance(judge, type):
+        raise ConfigError(f"judge must be a judge, not a class: make one: got {judge.__name__}")
+    try:
+        usable = judge is None or callable(judge.judge)
+    except AttributeError:
+        usable = False
+    if not usable:
+        raise ConfigError(f"judge must have the method judge(episode): got {judge!r}")
+    return judge
 
 
 def _checked_penalty(name: str, value: float) -> float:

@@ -6,6 +6,7 @@
     ├── ConfigError (ValueError)        an impossible or unknown setting, at construction
     ├── StateError (RuntimeError)       a call at the wrong time: before reset, after the end
     ├── PolicyError (RuntimeError)      a policy broke its contract, or its replies never came
+    ├── CapReached                      the next request might pass max_cost (in metering)
     └── EpisodeError (ValueError)       an episode file that cannot be used
         ├── DamagedEpisodeError         not JSON, or not of the right shape
         └── SchemaVersionError          written by a newer version of this package

@@ -20,15 +20,13 @@ JUDGE = "judge"
 
 
 def judged(judge: Judge, episodes: Sequence[Episode]) -> list[JudgeResult]:
-    """Ask the judge of all episodes at once, and wait.
+    """Ask the judge of all episodes at once, and wait; :func:`judged_one` of each.
 
-    What cannot be used comes back as failed, with the reason as its error. A judge
-    that raises an exception has broken its contract: it counts as failed, with a
-    warning. Works inside a running event loop, too.
+    Works inside a running event loop, too.
     """
 
     async def all_of_them() -> list[JudgeResult]:
-        return await asyncio.gather(*(_judged(judge, episode) for episode in episodes))
+        return await asyncio.gather(*(judged_one(judge, episode) for episode in episodes))
 
     thread = LoopThread()
     try:
@@ -37,18 +35,44 @@ def judged(judge: Judge, episodes: Sequence[Episode]) -> list[JudgeResult]:
         thread.stop()
 
 
-async def _judged(judge: Judge, episode: Episode) -> JudgeResult:
+async def judged_one(judge: Judge, episode: Episode) -> JudgeResult:
+    """Ask the judge of one episode, and trust nothing that it says.
+
+    What cannot be used comes back as failed, with the reason as its error. A judge
+    that raises an exception, or returns no :class:`JudgeResult`, has broken its contract:
+    it counts as failed, with a warning.
+
+    Raises:
+        CancelledError: this task itself is cancelled.
+    """
     try:
-        answer = judge.judge(episode)
+        # By its annotation it is a coroutine; an ordinary method's result is taken, too.
+        answer: object = judge.judge(episode)
         result = await answer if inspect.isawaitable(answer) else answer
-    except Exception as error:
-        reason = f"the judge raised {type(error).__name__}: {error}"
-        warnings.warn(f"{reason}; its component is left out", RuntimeWarning, stacklevel=2)
-        return JudgeResult("failed", error=reason)
-    if result.status != "ok":
-        return result
-    problem = _problem(result, episode)
-    return msgspec.structs.replace(result, status="failed", error=problem) if problem else result
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return _broken("the judge gave up: CancelledError")
+    except (Exception, SystemExit) as error:
+        return _broken(f"the judge raised {type(error).__name__}: {error}")
+    if not isinstance(result, JudgeResult):
+        return _broken(f"the judge returned a {type(result).__name__} instead of a JudgeResult")
+    try:
+        plain = msgspec.convert(msgspec.to_builtins(result, enc_hook=_as_float), JudgeResult)
+    except (ValueError, TypeError, RecursionError) as error:
+        return JudgeResult("failed", error=f"the judge's result is not of its type: {error}")
+    if plain.status != "ok":
+        return plain
+    if problem := _problem(plain, episode):
+        return JudgeResult(
+            "failed",
+            model=plain.model,
+            rubric_version=plain.rubric_version,
+            date=plain.date,
+            error=problem,
+        )
+    return plain
 
 
 def reward_of(result: JudgeResult, agent: str) -> float:
@@ -64,6 +88,18 @@ def mean_score(result: JudgeResult, agent: str) -> float:
     return math.fsum(scores) / len(scores)
 
 
+def _broken(reason: str) -> JudgeResult:
+    warnings.warn(f"{reason}; its component is left out", RuntimeWarning, stacklevel=3)
+    return JudgeResult("failed", error=reason)
+
+
+def _as_float(value: object) -> float:
+    # Numbers of other libraries, such as NumPy's.
+    if not isinstance(value, Real):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
 def _problem(result: JudgeResult, episode: Episode) -> str:
     acts = Counter(turn.agent for turn in episode.turns)
     for seat in episode.seats:
@@ -72,18 +108,18 @@ def _problem(result: JudgeResult, episode: Episode) -> str:
         if not scores:
             return f"the judge gave no scores for {agent}"
         for dimension, score in scores.items():
-            if not _is_number(score):
+            if not math.isfinite(score):
                 return f"the judge's score of {agent} for {dimension} is {score!r}"
-        if result.rewards is not None and not _is_number(result.rewards.get(agent)):
+        try:
+            mean_score(result, agent)
+        except OverflowError:
+            return f"the judge's scores of {agent} are too large to be added up"
+        if result.rewards is not None and not math.isfinite(result.rewards.get(agent, math.nan)):
             return f"the judge's reward of {agent} is {result.rewards.get(agent)!r}"
         if result.importances is not None:
             shares = result.importances.get(agent, ())
             if len(shares) != acts[agent]:
                 return f"the judge weighed {len(shares)} acts of {agent}, which made {acts[agent]}"
-            if not all(_is_number(share) and 0 <= share <= 1 for share in shares):
+            if not all(0 <= share <= 1 for share in shares):
                 return f"the judge weighed the acts of {agent} as {shares!r}"
     return ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)

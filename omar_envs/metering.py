@@ -39,8 +39,9 @@ class Usage(msgspec.Struct, frozen=True):
         prompt_tokens, completion_tokens: as the endpoint reported them.
         unmetered: replies for which it reported none.
         cost: of the reported tokens; ``None`` if no prices were given. An attempt
-            that was given up, after a timeout say, may be billed and is not in it; a cap
-            takes it for the most that it can have cost.
+            that was given up, after a timeout say, may be billed and is not in it, nor is
+            a reply without reported tokens; a cap takes each of them for the most that it
+            can have cost.
     """
 
     requests: int = 0
@@ -53,15 +54,15 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class CapReached(OmarError):
-    """The next request might cost more than what is left, or nobody can tell."""
+    """The next request might cost more than what is left."""
 
 
 class Hold:
     """What one request may cost, held back while it lasts.
 
     The client may send it several times. An attempt that was sent, and then neither
-    answered nor refused, may be billed: it counts towards the cap with the most that it
-    can have cost.
+    refused nor answered with its tokens, may be billed: it counts towards the cap with the
+    most that it can have cost.
     """
 
     def __init__(self, meter: Meter, bound: float) -> None:
@@ -114,17 +115,21 @@ class Meter:
         max_cost: float | None = None,
         max_tokens: int | None = None,
     ) -> None:
-        if prices is not None and not all(0 <= price < math.inf for price in prices):
-            raise ConfigError(f"prices must be from 0, per million tokens: got {prices}")
+        pair = (0.0, 0.0) if prices is None else prices
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(map(_is_price, pair))):
+            raise ConfigError(
+                "prices must be two numbers from 0, per million tokens of the prompt and of the "
+                f"completion: got {prices}"
+            )
         if max_cost is not None:
-            if not 0 < max_cost < math.inf:
-                raise ConfigError(f"max_cost must be above 0: got {max_cost}")
+            if not (_is_price(max_cost) and max_cost > 0):
+                raise ConfigError(f"max_cost must be a number above 0: got {max_cost!r}")
             if prices is None or max_tokens is None:
                 raise ConfigError(
                     "max_cost needs prices and max_tokens: without them nobody knows "
                     "what the next request may cost"
                 )
-        self._prices = Prices(0.0, 0.0) if prices is None else Prices(*prices)
+        self._prices = Prices(*pair)
         self._max_cost = max_cost
         self._max_tokens = max_tokens or 0
         self._held: list[float] = []
@@ -176,8 +181,7 @@ class Meter:
             fields: what is sent beside it; a schema among them may cost tokens, too.
 
         Raises:
-            CapReached: it is not free, with no other request in flight either; or the
-                endpoint does not report its tokens.
+            CapReached: it is not free, with no other request in flight either.
         """
         if self._max_cost is None:
             yield Hold(self, 0.0)
@@ -185,8 +189,6 @@ class Meter:
         bound = self._bound(messages, fields)
         async with self._released:
             await self._released.wait_for(lambda: self._fits(bound) or not self._held)
-            if self._usage.unmetered:
-                raise CapReached("max_cost cannot be kept: the endpoint reports no tokens")
             if not self._fits(bound):
                 raise self._reached(bound)
             self._held.append(bound)
@@ -213,7 +215,7 @@ class Meter:
         self._lost += bound
 
     def _reached(self, bound: float) -> CapReached:
-        lost = f", up to {self._lost:.6g} lost in attempts given up" if self._lost else ""
+        lost = f", up to {self._lost:.6g} went on what nobody reported" if self._lost else ""
         return CapReached(
             f"max_cost={self._max_cost:g} might be passed: {self._usage.cost:.6g} is "
             f"spent{lost}, and the next request can cost {bound:.6g}"
@@ -227,3 +229,9 @@ class Meter:
 
     def _cost(self, prompt: int, completion: int) -> float:
         return (prompt * self._prices.prompt + completion * self._prices.completion) / 1e6
+
+
+def _is_price(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value < math.inf

@@ -245,6 +245,6 @@ class Judge(Protocol):
         """Judge one episode. Failures are results, not exceptions.
 
         Called from any event loop, many times at once. An ordinary method that
-        returns the result will do, too.
+        returns the result will do, too, but all others wait while it runs.
         """
         ...

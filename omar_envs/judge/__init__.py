@@ -1,5 +1,17 @@
 """Judges: language models that score finished conversations, and how far to trust them.
 
+::
+
+    from omar_envs import sotopia_v0
+    from omar_envs.judge import OpenAIJudge, failure_rate
+
+    with OpenAIJudge("Qwen/Qwen3-32B", base_url="http://localhost:8000/v1") as judge:
+        # Finished episodes, as rollout.run or transcript.read_episodes give them:
+        results = judge.judge_many(episodes)
+        print(failure_rate(results), [result.scores for result in results])
+        # Or as the reward of a game, paid at its end:
+        env = sotopia_v0.env(reward="judge", judge=judge)
+
 A failed judgement is not a zero: see :class:`omar_envs.types.JudgeResult`.
 """
 
@@ -18,6 +30,7 @@ from omar_envs.judge.rubrics import (
     Dimension,
     Rubric,
 )
+from omar_envs.judge.saved import JudgedEpisode, read_judged
 
 __all__ = [
     "IMPORTANCE",
@@ -27,6 +40,7 @@ __all__ = [
     "TURN_QUALITY",
     "Agreement",
     "Dimension",
+    "JudgedEpisode",
     "Judgement",
     "OpenAIJudge",
     "PanelJudge",
@@ -36,6 +50,7 @@ __all__ = [
     "failure_rate",
     "judge_all",
     "judge_from_url",
+    "read_judged",
     "rubric_by_name",
     "rubric_from_yaml",
 ]

@@ -7,7 +7,9 @@ none. An answer that was once read well is kept, and the question not asked agai
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -22,6 +24,23 @@ from omar_envs.parsing import clean, single_line
 _REJECTING = (400, 422, 501)
 
 SchemaMode = Literal["strict", "prompt"]
+
+
+_hopeless: ContextVar[dict[Endpoint, NoAnswer]] = ContextVar("_hopeless")
+"""Endpoints of the running task's run whose last word no other request can change."""
+
+
+@contextmanager
+def one_run() -> Iterator[None]:
+    """Around many questions: an endpoint that cannot answer any is asked no more.
+
+    What it said last stands for all later answers. The next run asks again.
+    """
+    token = _hopeless.set({})
+    try:
+        yield
+    finally:
+        _hopeless.reset(token)
 
 
 class Question(NamedTuple):
@@ -61,6 +80,7 @@ class Asker:
 
     Args:
         endpoint: where the model is.
+        name: what the cache calls the judge.
         fields: of every request's body, without the token limit.
         limit: the token limit's field.
         schema: whether the endpoint is held to the answer's schema, or only told it.
@@ -70,12 +90,14 @@ class Asker:
     def __init__(
         self,
         endpoint: Endpoint,
+        name: str,
         fields: Mapping[str, Any],
         limit: Mapping[str, int],
         schema: SchemaMode,
         cache: AnswerCache | None,
     ) -> None:
         self._endpoint = endpoint
+        self._name = name
         self._fields = dict(fields)
         self._limit = dict(limit)
         self._schema = schema
@@ -92,7 +114,7 @@ class Asker:
         if self._schema == "strict":
             fields["response_format"] = answer_schema(tuple(question.keys), question.rubric)
         messages = chat(system, question.document)
-        key = cache_key(self._endpoint.model, fields, messages, question.sample)
+        key = cache_key(self._name, self._endpoint.model, fields, messages, question.sample)
         if (known := self._known(key, question)) is not None:
             return known
         # An answer that was not cut does not depend on where it would have been: the
@@ -112,7 +134,7 @@ class Asker:
     async def _attempt(
         self, request: ChatRequest, question: Question
     ) -> _Answered | Unread | _Unusable:
-        outcome = await self._endpoint.answer(request)
+        outcome = await self._endpoint.answer(request, _hopeless.get({}))
         if isinstance(outcome, NoAnswer):
             return self._none(outcome)
         if outcome.refusal:

@@ -17,7 +17,7 @@ import msgspec
 
 from omar_envs.errors import ConfigError
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -83,19 +83,21 @@ class AnswerCache:
         return self.folder / key[:2] / f"{key}.json"
 
 
-def cache_key(model: str, fields: dict[str, Any], messages: Any, sample: int) -> str:
+def cache_key(name: str, model: str, fields: dict[str, Any], messages: Any, sample: int) -> str:
     """SHA-256, in hex, of all that an answer depends on.
 
     The rubric's text is the system message. The address is not part of it: a server
-    that moves to another port is still the same model.
+    that moves to another port is still the same model. Models that are not, and yet are
+    called the same, are told apart by the judge's name.
 
     Args:
-        model: its name.
+        name: of the judge.
+        model: its name at the endpoint.
         fields: of the request's body, without the token limit.
         messages: as they are sent.
         sample: which of several answers to the same question.
     """
-    asked = json.dumps([_FORMAT, model, fields, messages, sample], sort_keys=True)
+    asked = json.dumps([_FORMAT, name, model, fields, messages, sample], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()
 
 

@@ -31,14 +31,20 @@ class Lineup:
         fields: of the request's body, for this judgement alone.
 
     Raises:
-        ValueError: there is nobody to judge, or the episode's setting is damaged.
+        ValueError: there is nobody to judge, the episode's setting is damaged, or it
+            could not stand in a file of episodes.
     """
 
     def __init__(self, episode: Episode, seed: int | None, sample: int) -> None:
         seats = [seat.agent for seat in episode.seats]
         if not seats:
             raise ValueError("it has no seats")
-        as_seated = json.dumps([seed, record(episode, seats)], sort_keys=True)
+        try:
+            as_seated = json.dumps([seed, record(episode, seats)], sort_keys=True, allow_nan=False)
+        except KeyError as error:
+            raise ValueError(f"{error} sent or heard a message, and has no seat") from None
+        except (TypeError, RecursionError) as error:
+            raise ValueError(f"it cannot be written as JSON: {error}") from None
         drawn = hashlib.sha256(as_seated.encode()).digest()
         order = np.random.default_rng(list(drawn)).permutation(len(seats))
         self.agents = [seats[place] for place in np.roll(order, sample)]

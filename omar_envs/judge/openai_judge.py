@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -18,13 +19,17 @@ from omar_envs.judge.lineup import Lineup, acts_of, read_acts
 from omar_envs.judge.many import Progress, judge_each
 from omar_envs.judge.prompt import with_acts
 from omar_envs.judge.results import Judgement, TurnQuality
+from omar_envs.judge.rubric_files import rubric_by_name
 from omar_envs.judge.rubrics import IMPORTANCE, SOTOPIA, TURN_QUALITY, Rubric
 from omar_envs.judge.scales import SCALES, Scale, rewards_of
 from omar_envs.metering import Meter, Usage
 from omar_envs.sampling import check_sampling, checked_extra, token_limit
 from omar_envs.types import SPEAK, Episode, JudgeResult, JudgeStatus, Turn
 
-_OWN_FIELDS = {"messages", "model", "n", "response_format", "stream"}
+_OWN_FIELDS = {
+    *("messages", "model", "n", "response_format", "stream"),
+    *("max_completion_tokens", "max_tokens", "seed"),
+}
 
 
 class OpenAIJudge:
@@ -42,10 +47,13 @@ class OpenAIJudge:
 
     Args:
         model: its name at the endpoint.
+        name: what its results, and the cache, call it; by default the model's name. In a
+            panel, judges at different addresses must have different names.
         base_url: what stands before ``/chat/completions``; by default
             ``$OPENAI_BASE_URL``, or OpenAI's.
         api_key: by default ``$OPENAI_API_KEY``, whatever the address.
-        rubric: what to score, of unit ``episode``.
+        rubric: what to score, of unit ``episode``; or the name of a shipped one, or of a
+            file, as :func:`omar_envs.judge.rubric_by_name` takes it.
         scale: what scores are worth as a reward, of one participant: ``raw`` their plain
             mean; ``unit`` the mean, by the dimensions' weights, of each score's place in
             its range, from 0 to 1; ``rubric`` the rubric's ``offset + factor ·`` weighted
@@ -79,9 +87,10 @@ class OpenAIJudge:
         self,
         model: str,
         *,
+        name: str | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
-        rubric: Rubric = SOTOPIA,
+        rubric: Rubric | str = SOTOPIA,
         scale: Scale = "raw",
         per_utterance: bool = False,
         samples: int = 1,
@@ -97,16 +106,29 @@ class OpenAIJudge:
         seed: int | None = 0,
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
+        if isinstance(rubric, str):
+            rubric = rubric_by_name(rubric)
+        if not isinstance(rubric, Rubric):
+            raise ConfigError(f"rubric must be a Rubric, or the name of one: got {rubric!r}")
         if rubric.unit != "episode":
             raise ConfigError(f"rubric {rubric.name} scores single acts, not whole episodes")
         if scale not in SCALES:
             raise ConfigError(f"scale must be one of {', '.join(SCALES)}: got {scale!r}")
-        if samples < 1:
-            raise ConfigError(f"samples must be at least 1: got {samples}")
+        if type(samples) is not int or samples < 1:
+            raise ConfigError(f"samples must be an integer from 1: got {samples!r}")
+        for setting, number in (("seed", seed), ("max_tokens", max_tokens)):
+            if number is not None and type(number) is not int:
+                raise ConfigError(f"{setting} must be None or an integer: got {number!r}")
+        if temperature is not None and type(temperature) not in (int, float):
+            raise ConfigError(f"temperature must be None or a number: got {temperature!r}")
         check_sampling(seed, temperature, max_tokens)
         if schema not in ("strict", "prompt"):
             raise ConfigError(f"schema must be 'strict' or 'prompt': got {schema!r}")
         extra = checked_extra(extra_body, _OWN_FIELDS)
+        try:
+            json.dumps(extra)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(f"extra_body cannot be sent as JSON: {error}") from None
         kept = None if cache is None else AnswerCache(cache)
         self._endpoint = Endpoint(
             model,
@@ -119,7 +141,8 @@ class OpenAIJudge:
         )
         limit = token_limit(max_tokens, is_openai=self._endpoint.is_openai)
         fields = {} if temperature is None else {"temperature": temperature}
-        self._asker = Asker(self._endpoint, fields | extra, limit, schema, kept)
+        self._name = name or model
+        self._asker = Asker(self._endpoint, self._name, fields | extra, limit, schema, kept)
         self._rubric = rubric
         self._scale: Scale = scale
         self._per_utterance = per_utterance
@@ -131,8 +154,13 @@ class OpenAIJudge:
 
     @property
     def model(self) -> str:
-        """Its name at the endpoint."""
-        return self._endpoint.model
+        """The ``model`` of its results: its name."""
+        return self._name
+
+    @property
+    def url(self) -> str:
+        """The address that is asked."""
+        return self._endpoint.url
 
     @property
     def version(self) -> str:

@@ -9,7 +9,9 @@ from typing import Literal
 
 from omar_envs.errors import ConfigError
 from omar_envs.judge.many import Progress, judge_all
+from omar_envs.judge.openai_judge import OpenAIJudge
 from omar_envs.judge.results import Judgement
+from omar_envs.judging import judged_one
 from omar_envs.types import Episode, Judge, JudgeResult
 
 Combine = Callable[[list[float]], float]
@@ -19,10 +21,11 @@ _COMBINE: dict[str, Combine] = {"mean": fmean, "median": median}
 class PanelJudge:
     """Asks several judges, and combines their scores per participant and dimension.
 
-    A member that failed or refused has no say. With fewer than ``quorum`` sound
-    judgements the panel has failed: nobody's score is made up, and by default no
-    episode is judged by another bench than the rest. :meth:`judgement` shows the
-    members' own results, which :func:`omar_envs.judge.agreement` takes.
+    A member that failed or refused has no say, nor has one that raised an exception or
+    returned what is no result. With fewer than ``quorum`` sound judgements the panel has
+    failed: nobody's score is made up, and by default no episode is judged by another
+    bench than the rest. :meth:`judgement` shows the members' own results, which
+    :func:`omar_envs.judge.agreement` takes.
 
     Rewards and importances are means of the members', where all that have a say give
     them; else there are none.
@@ -33,7 +36,9 @@ class PanelJudge:
         quorum: how many sound judgements it takes; ``None`` is all.
 
     Raises:
-        ConfigError: there is no judge, or a setting is out of range.
+        ConfigError: there is no judge, a setting is out of range, or judges at different
+            addresses have one name: in a cache, and in what is told of the panel, one
+            would pass for the other.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class PanelJudge:
     ) -> None:
         if not judges:
             raise ConfigError("a panel needs at least one judge")
+        _check_names([judge for judge in judges if isinstance(judge, OpenAIJudge)])
         if combine not in _COMBINE:
             raise ConfigError(f"combine must be 'mean' or 'median': got {combine!r}")
         if quorum is not None and not 1 <= quorum <= len(judges):
@@ -59,7 +65,8 @@ class PanelJudge:
 
     async def judgement(self, episode: Episode) -> Judgement:
         """Judge one episode, and show every member's result beside the panel's."""
-        parts = tuple(await asyncio.gather(*(judge.judge(episode) for judge in self._judges)))
+        members = (judged_one(judge, episode) for judge in self._judges)
+        parts = tuple(await asyncio.gather(*members))
         return Judgement(self._combined(parts), parts)
 
     def judge_many(
@@ -106,6 +113,17 @@ class PanelJudge:
             rewards=_mean_rewards(sound),
             importances=_mean_importances(sound),
         )
+
+
+def _check_names(judges: Sequence[OpenAIJudge]) -> None:
+    addresses: dict[str, str] = {}
+    for judge in judges:
+        known = addresses.setdefault(judge.model, judge.url)
+        if known != judge.url:
+            raise ConfigError(
+                f"two judges are called {judge.model!r}, at {known} and at {judge.url}: "
+                "give each a name of its own"
+            )
 
 
 def _shape(table: dict[str, dict[str, float]]) -> dict[str, set[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -41,6 +41,7 @@ class TurnQuality(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+@runtime_checkable
 class DetailedJudge(Protocol):
     """A judge that shows what its results are made of."""
 

@@ -44,18 +44,25 @@ class Dimension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
             raise ConfigError(
                 "a dimension's name is lower case letters, digits and underscores, up to 64: "
                 f"got {self.name!r}"
+            )
+        if not isinstance(self.description, str):
+            raise ConfigError(f"{self.name}: description must be a text: got {self.description!r}")
+        if not (type(self.low) is int and type(self.high) is int):
+            raise ConfigError(
+                f"{self.name}: low and high must be whole numbers: "
+                f"got {self.low!r} and {self.high!r}"
             )
         if not 0 < self.high - self.low <= MAX_RANGE:
             raise ConfigError(
                 f"{self.name}: high must be above low, by at most {MAX_RANGE}: "
                 f"got {self.low} to {self.high}"
             )
-        if not 0 <= self.weight < math.inf:
-            raise ConfigError(f"{self.name}: weight must be a number from 0: got {self.weight}")
+        if not _is_number(self.weight) or self.weight < 0:
+            raise ConfigError(f"{self.name}: weight must be a number from 0: got {self.weight!r}")
 
 
 class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -81,10 +88,22 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
             raise ConfigError(
                 "a rubric's name is lower case letters, digits and underscores, up to 64: "
                 f"got {self.name!r}"
+            )
+        if not isinstance(self.dimensions, tuple) or not all(
+            isinstance(dimension, Dimension) for dimension in self.dimensions
+        ):
+            raise ConfigError(f"rubric {self.name}: dimensions must be a tuple of Dimension")
+        if not isinstance(self.instructions, str):
+            raise ConfigError(
+                f"rubric {self.name}: instructions must be a text: got {self.instructions!r}"
+            )
+        if self.unit not in ("episode", "act"):
+            raise ConfigError(
+                f"rubric {self.name}: unit must be 'episode' or 'act': got {self.unit!r}"
             )
         names = [dimension.name for dimension in self.dimensions]
         if not names or len(set(names)) < len(names):
@@ -94,14 +113,22 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
         if not any(dimension.weight for dimension in self.dimensions):
             raise ConfigError(f"rubric {self.name}: one dimension's weight must be above 0")
         for name, value in (("factor", self.factor), ("offset", self.offset)):
-            if not math.isfinite(value):
-                raise ConfigError(f"rubric {self.name}: {name} must be finite: got {value}")
+            if not _is_number(value):
+                raise ConfigError(
+                    f"rubric {self.name}: {name} must be a finite number: got {value!r}"
+                )
 
     @cached_property
     def version(self) -> str:
         """Name and content: ``sotopia@1a2b3c4d``. Any change changes it."""
         content = msgspec.json.encode(self, order="deterministic")
         return f"{self.name}@{hashlib.sha256(content).hexdigest()[:8]}"
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -math.inf < value < math.inf
 
 
 SOTOPIA = Rubric(

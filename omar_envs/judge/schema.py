@@ -105,6 +105,8 @@ def _object(value: object, keys: Sequence[str], where: str) -> Mapping[str, Any]
 
 def _parsed(text: str) -> object:
     text = _THINKING.sub("", text, count=1).strip()
+    if not text:
+        raise AnswerError("the answer is empty")
     if fenced := _FENCED.fullmatch(text):
         text = fenced[1]
     try:

@@ -551,14 +551,16 @@ def test_a_cap_is_used_up_even_if_bounds_of_many_requests_do_not_fit_at_once() -
             policy.act(talking(1))
 
 
-def test_a_cap_needs_an_endpoint_that_reports_tokens() -> None:
-    with (
-        ChatServer(in_order(say("x", tokens=None))) as server,
-        policy_at(server, concurrency=1, prices=(1, 1), max_cost=100) as policy,
-        pytest.raises(PolicyError, match="reports no tokens"),
-    ):
-        policy.act(talking())
-    assert len(server.calls) == 1
+def test_a_reply_without_reported_tokens_counts_as_much_as_it_can_have_cost() -> None:
+    behave = in_order(say("x", tokens=(1, 5)), say("x", tokens=None))
+    capped = {"prices": (0, 1e6), "max_cost": 50, "max_tokens": 10}
+    with ChatServer(behave) as server, policy_at(server, concurrency=1, **capped) as policy:
+        assert policy.act(talking(4)) == ["x"] * 4
+        with pytest.raises(PolicyError, match="5 is spent, up to 40 went on what nobody reported"):
+            for _ in range(9):
+                policy.act(talking(1))
+        assert policy.usage.cost == 5
+    assert len(server.calls) == 5
 
 
 # --- the loop's life ------------------------------------------------------------

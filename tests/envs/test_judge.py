@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
+import signal
+import sys
 import threading
+import warnings
 from statistics import fmean, median
 from typing import Any
 
@@ -467,6 +471,25 @@ def test_an_episode_that_makes_no_sense_is_a_failed_judgement() -> None:
         {"schema": "loose"},
         {"concurrency": 0},
         {"extra_body": {"response_format": {}}},
+        {"extra_body": {"max_tokens": 10}},
+        {"extra_body": {"max_completion_tokens": 10}},
+        {"extra_body": {"seed": 10}},
+        {"extra_body": {"x": object()}},
+        {"samples": 1.5},
+        {"seed": 1.5},
+        {"temperature": True},
+        {"temperature": "0"},
+        {"max_tokens": 1.5},
+        {"concurrency": 1.5},
+        {"timeout": "3"},
+        {"max_retries": 1.5},
+        {"prices": 5},
+        {"prices": (1,)},
+        {"prices": (1, 2, 3)},
+        {"prices": ("1", "2")},
+        {"max_cost": "1", "prices": (1, 2)},
+        {"rubric": "sotopiaa"},
+        {"rubric": 3},
         {"max_cost": 1.0},
         {"rubric": TURN_QUALITY},
         {"rubric": IMPORTANCE},
@@ -475,6 +498,48 @@ def test_an_episode_that_makes_no_sense_is_a_failed_judgement() -> None:
 def test_wrong_settings_fail_at_construction(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         OpenAIJudge("tiny", **{"base_url": URL, **wrong})
+
+
+def test_a_rubric_may_be_named() -> None:
+    with OpenAIJudge("tiny", base_url=URL, rubric="omar") as judge:
+        assert judge.version == f"{OMAR.version}/raw"
+
+
+def in_child(work: Any) -> str:
+    """What a forked process, which shares no thread with this one, says of it."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        child = os.fork()
+    if child == 0:
+        try:
+            said = repr(work())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        ready, _, _ = select.select([pipe], [], [], 30)
+        if not ready:
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return pipe.read().decode() if ready else "hangs"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_judge_from_before_a_fork_is_refused_not_waited_for() -> None:
+    episode = talk("a", "b")
+    with ChatServer(judging) as server, judge_at(server) as judge:
+        judge.judge_many([episode])
+        for work in (
+            lambda: judge.judge_many([episode]),
+            lambda: asyncio.run(judge.judge(episode)),
+        ):
+            said = in_child(work)
+            assert said.startswith("StateError") and "another process" in said
+        assert in_child(judge.close) == "None"
+        assert judge.judge_many([episode])[0].status == "ok"
 
 
 def test_a_cache_that_cannot_be_made(tmp_path: Any) -> None:

@@ -23,7 +23,7 @@ from omar_envs.judge.saved import JudgedEpisode, JudgedWriter, read_judged
 from omar_envs.transcript import write_episodes
 from omar_envs.types import Episode, JudgeResult
 from tests.envs.chat_server import Act, Call, ChatServer, Hang, refuse, say
-from tests.envs.judge_answers import document, judging, many_talks, true_scores
+from tests.envs.judge_answers import answer, document, judging, many_talks, true_scores
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +143,36 @@ def test_several_judges_are_a_panel_whose_agreement_is_told(
         assert line.result.model == "tiny + small"
         assert line.judgement.parts == line.parts
     assert "| goal | 0.00 | 1.00 | 12 |" in capsys.readouterr().out
+
+
+def test_judges_at_two_addresses_may_have_one_models_name(
+    tmp_path: Path, episodes: list[Episode]
+) -> None:
+    def stern(call: Call) -> Act:
+        return say(json.dumps(answer(call, lambda name, dimension, low, high: low)))
+
+    with ChatServer(judging) as server, ChatServer(stern) as other, ChatServer(judging) as third:
+        cache = ("--cache", str(tmp_path / "cache"))
+        judge(tmp_path, server, "--judge", f"{other.url}#tiny", *cache)
+        assert (len(server.calls), len(other.calls)) == (6, 6)
+        names = [f"{server.url}#tiny", f"{other.url}#tiny"]
+        for line in lines(tmp_path):
+            assert [part.model for part in line.parts] == names
+            truth = true_scores(episodes[line.index])
+            assert line.parts[0].scores == truth
+            assert {row["goal"] for row in (line.parts[1].scores or {}).values()} == {0.0}
+        judge(tmp_path, server, "--judge", f"{third.url}#tiny", *cache)
+        assert (len(server.calls), len(third.calls)) == (6, 6)
+        assert len(lines(tmp_path)) == 12, "another panel"
+        with pytest.raises(ConfigError, match="stands there 2 times"):
+            judge(tmp_path, server, "--judge", f"{server.url}#tiny")
+
+
+def test_a_cap_is_of_the_whole_panel(tmp_path: Path, episodes: list[Episode]) -> None:
+    with ChatServer(judging) as server:
+        capped = ("--prices", "0", "1e6", "--max-tokens", "40", "--concurrency", "1")
+        judge(tmp_path, server, "--judge", f"{server.url}#small", *capped, "--max-cost", "140")
+        assert Counter(call.body["model"] for call in server.calls) == {"tiny": 2, "small": 2}
 
 
 def test_no_sound_judgement_is_exit_code_1(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
+from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from omar_envs.errors import ConfigError
 from omar_envs.judge import Judgement, PanelJudge, agreement, judge_all
 from omar_envs.types import Episode, JudgeResult
-from tests.envs.chat_server import Call, ChatServer, say
+from tests.envs.chat_server import Call, ChatServer, in_order, refuse, say
 from tests.envs.judge_answers import (
     answer,
     judge_at,
@@ -45,6 +47,11 @@ def says(wit: float, tact: float = 0.0, **more: Any) -> JudgeResult:
     reasons = {agent: dict.fromkeys(row, f"said {wit:g}") for agent, row in scores.items()}
     stamps = {"model": f"m{wit:g}", "rubric_version": "r@1", "date": f"2026-01-0{int(wit) + 1}"}
     return JudgeResult("ok", **{"scores": scores, "reasons": reasons, **stamps, **more})
+
+
+def all_of(share: float) -> dict[str, tuple[float, ...]]:
+    """The same importance for each participant's one act."""
+    return {"agent_0": (share,), "agent_1": (share,)}
 
 
 FAILED = JudgeResult("failed", model="mf", rubric_version="r@1", error="no JSON")
@@ -77,11 +84,11 @@ def test_a_panel_says_who_sat_in_it_and_what_each_said() -> None:
 
 
 def test_rewards_and_importances_are_means_or_not_there() -> None:
-    one = says(1, rewards={"agent_0": 1.0, "agent_1": 0.0}, importances={"agent_0": (1.0,)})
-    two = says(3, rewards={"agent_0": 2.0, "agent_1": 1.0}, importances={"agent_0": (0.0,)})
+    one = says(1, rewards={"agent_0": 1.0, "agent_1": 0.0}, importances=all_of(1.0))
+    two = says(3, rewards={"agent_0": 2.0, "agent_1": 1.0}, importances=all_of(0.0))
     result, _ = judged(one, two)
     assert result.rewards == {"agent_0": 1.5, "agent_1": 0.5}
-    assert result.importances == {"agent_0": (0.5,)}
+    assert result.importances == all_of(0.5)
     result, _ = judged(one, says(2))
     assert result.rewards is None and result.importances is None
 
@@ -103,6 +110,40 @@ def test_without_a_quorum_there_is_no_judgement(quorum: int | None, lost: int) -
 def test_refused_only_if_nobody_failed_otherwise() -> None:
     assert judged(REFUSED, says(1)).result.status == "refused"
     assert judged(REFUSED, FAILED, says(1)).result.status == "failed"
+
+
+class Plain:
+    """A judge whose method is an ordinary one."""
+
+    def judge(self, episode: Episode) -> JudgeResult:
+        return says(4)
+
+
+class Broken:
+    """A judge that answers with anything at all, or with an exception."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    async def judge(self, episode: Episode) -> Any:
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+
+NONSENSE = [RuntimeError("boom"), SystemExit(1), None, says(1, math.nan), JudgeResult("ok"), {}]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=str)
+@pytest.mark.filterwarnings("ignore:the judge:RuntimeWarning")
+def test_a_member_that_breaks_its_contract_has_no_say(nonsense: Any) -> None:
+    bench: list[Any] = [Fixed(says(2)), Broken(nonsense), Plain()]
+    result, parts = asyncio.run(PanelJudge(bench).judgement(EPISODE))
+    assert (result.status, result.scores) == ("failed", None)
+    assert [part.status for part in parts] == ["ok", "failed", "ok"]
+    result, _ = asyncio.run(PanelJudge(bench, quorum=2).judgement(EPISODE))
+    assert result.status == "ok"
+    assert (result.scores or {})["agent_0"]["wit"] == 3
 
 
 def test_members_must_score_the_same() -> None:
@@ -127,7 +168,7 @@ def test_wrong_settings_fail_at_construction(judges: list[Fixed], settings: Any)
         PanelJudge(judges, **settings)
 
 
-def test_a_panel_of_endpoints() -> None:
+def test_a_panel_of_endpoints_that_share_a_cache(tmp_path: Path) -> None:
     def stern(call: Call) -> Any:
         def score(name: str, dimension: str, low: int, high: int) -> int:
             return max(low, true_score(name, dimension, low, high) - 2)
@@ -138,12 +179,13 @@ def test_a_panel_of_endpoints() -> None:
     with (
         ChatServer(judging) as one,
         ChatServer(stern) as other,
-        judge_at(one) as mild,
-        judge_at(other) as strict,
+        judge_at(one, cache=tmp_path) as mild,
+        judge_at(other, cache=tmp_path, name="strict") as strict,
     ):
         panel = PanelJudge([mild, strict])
         judgements = judge_all(panel, episodes)
-        assert panel.judge_many(episodes) == [judgement.result for judgement in judgements]
+        again = panel.judge_many(episodes)
+        assert [result.scores for result in again] == [one.result.scores for one in judgements]
     for episode, judgement in zip(episodes, judgements, strict=True):
         truth = true_scores(episode)
         found = judgement.result.scores
@@ -153,6 +195,46 @@ def test_a_panel_of_endpoints() -> None:
                 assert score - 1 <= found[agent][name] <= score
     told = agreement(judgement.parts for judgement in judgements)
     assert all(0 < each.deviation <= 1 for each in told.values() if each.deviation is not None)
+
+
+def test_two_addresses_under_one_name_are_refused() -> None:
+    with (
+        ChatServer(judging) as one,
+        ChatServer(judging) as other,
+        judge_at(one) as here,
+        judge_at(one, seed=1) as here_too,
+        judge_at(other) as there,
+    ):
+        PanelJudge([here, here_too])
+        with pytest.raises(ConfigError, match="two judges are called 'tiny'"):
+            PanelJudge([here, there])
+
+
+@pytest.mark.parametrize("mine", [Plain(), Fixed(says(4)), PanelJudge([Plain()])])
+def test_judges_of_ones_own_have_an_offline_path(mine: Any) -> None:
+    for result, parts in judge_all(mine, [EPISODE, EPISODE]):
+        assert result.scores == says(4).scores
+        assert parts == (says(4),)
+
+
+def test_an_offline_path_trusts_no_judge() -> None:
+    with pytest.warns(RuntimeWarning, match="boom"):
+        ((result, _),) = judge_all(Broken(RuntimeError("boom")), [EPISODE])
+    assert result.status == "failed"
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_member_whose_key_or_model_is_wrong_is_asked_no_more(status: int) -> None:
+    with (
+        ChatServer(in_order(refuse(status, "no entry"))) as shut,
+        ChatServer(judging) as open_,
+        judge_at(shut, name="shut", concurrency=1) as one,
+        judge_at(open_) as other,
+    ):
+        found = judge_all(PanelJudge([one, other], quorum=1), many_talks(6), at_once=1)
+        assert (len(shut.calls), len(open_.calls)) == (1, 6)
+    assert [judgement.result.status for judgement in found] == ["ok"] * 6
+    assert all("no entry" in judgement.parts[0].error for judgement in found)
 
 
 # --- agreement ------------------------------------------------------------------

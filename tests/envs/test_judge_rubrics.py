@@ -122,6 +122,45 @@ def test_rubrics_that_are_not_there(tmp_path: Path) -> None:
         rubric_by_name("sotopa")
 
 
+TACT = Dimension("tact", "How kindly?", 0, 10)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": 3},
+        {"description": None},
+        {"low": 0.0},
+        {"high": 9.5},
+        {"high": True},
+        {"low": "0"},
+        {"weight": "1"},
+        {"weight": float("nan")},
+    ],
+)
+def test_a_dimension_in_python_is_checked_as_one_in_a_file(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Dimension(**{"name": "tact", "description": "", "low": 0, "high": 10, **wrong})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": None},
+        {"dimensions": [TACT]},
+        {"dimensions": (TACT, "wit")},
+        {"dimensions": 3},
+        {"instructions": None},
+        {"unit": "turn"},
+        {"factor": "1"},
+        {"offset": float("inf")},
+    ],
+)
+def test_a_rubric_in_python_is_checked_as_one_in_a_file(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Rubric(**{"name": "candour", "dimensions": (TACT,), **wrong})
+
+
 def test_a_missing_yaml_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.yaml").write_text(FILE)
     monkeypatch.setitem(sys.modules, "yaml", None)

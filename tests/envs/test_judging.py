@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from omar_envs import rollout, werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
+from omar_envs.judging import judged_one
 from omar_envs.parallel import ConversationParallelEnv
 from omar_envs.stages import Stage
 from omar_envs.transcript import decode, encode
@@ -21,6 +23,7 @@ from omar_envs.types import Episode, JudgeResult
 from omar_envs.werewolf.env import WerewolfEnv
 from tests.envs.colours import AGENTS, TALK, A, B, C, Colours
 from tests.envs.games import encoded, finish
+from tests.envs.judge_answers import talk
 
 Verdict = Callable[[Episode], JudgeResult]
 
@@ -91,6 +94,10 @@ def test_the_judge_sees_the_finished_game_with_its_own_part_open() -> None:
     encode(seen)
 
 
+def paying(**more: Any) -> JudgeResult:
+    return JudgeResult("ok", scores(), **more)
+
+
 NOT_OK: dict[str, tuple[Verdict, str]] = {
     "failed": (lambda _: JudgeResult("failed", error="no JSON"), "failed"),
     "refused": (lambda _: JudgeResult("refused"), "refused"),
@@ -101,6 +108,26 @@ NOT_OK: dict[str, tuple[Verdict, str]] = {
     "infinite": (lambda _: JudgeResult("ok", scores(c=math.inf)), "failed"),
     "no number": (lambda _: JudgeResult("ok", scores(a="3")), "failed"),
     "nothing": (lambda _: JudgeResult("ok", scores(a=None)), "failed"),
+    "another status": (lambda _: JudgeResult("OK", scores()), "failed"),  # type: ignore[arg-type]
+    "a truth value": (lambda _: JudgeResult("ok", scores(a=True)), "failed"),
+    "beyond any float": (lambda _: JudgeResult("ok", scores(a=10**400)), "failed"),
+    "beyond a float when added": (
+        lambda _: JudgeResult("ok", {**scores(), A: {"wit": 1e308, "tact": 1e308}}),
+        "failed",
+    ),
+    "scores of another shape": (lambda _: JudgeResult("ok", {A: 1.0}), "failed"),  # type: ignore[dict-item]
+    "rewards of another shape": (lambda _: paying(rewards=[1.0, 2.0, 3.0]), "failed"),
+    "a missing reward": (lambda _: paying(rewards={A: 1.0}), "failed"),
+    "a reward without end": (lambda _: paying(rewards={A: 1.0, B: math.inf, C: 0.0}), "failed"),
+    "importances of another shape": (
+        lambda _: paying(importances=dict.fromkeys(AGENTS, 1)),
+        "failed",
+    ),
+    "a missing importance": (lambda _: paying(importances={A: (1.0, 1.0)}), "failed"),
+    "an importance of nan": (
+        lambda _: paying(importances=dict.fromkeys(AGENTS, (math.nan, 1.0))),
+        "failed",
+    ),
 }
 
 
@@ -142,6 +169,71 @@ def test_an_exception_is_a_failure_with_a_warning() -> None:
     check_unjudged(env, "failed")
     assert env.judgement is not None
     assert "no route" in env.judgement.error
+
+
+def rows() -> Any:
+    yield JudgeResult("ok", scores())
+
+
+NO_RESULTS: dict[str, Any] = {
+    "nothing": None,
+    "a table": {"status": "ok", "scores": scores()},
+    "a number": 7.5,
+    "a generator": rows(),
+}
+
+
+@pytest.mark.parametrize("kind", NO_RESULTS)
+def test_what_is_no_result_is_a_failure_with_a_warning(kind: str) -> None:
+    env, _ = judged(lambda _: NO_RESULTS[kind])
+    with pytest.warns(RuntimeWarning, match="the judge"):
+        play(env)
+    check_unjudged(env, "failed")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
+def test_a_judge_cannot_end_the_run(error: BaseException) -> None:
+    def verdict(episode: Episode) -> JudgeResult:
+        raise error
+
+    env, _ = judged(verdict)
+    with pytest.warns(RuntimeWarning, match=type(error).__name__):
+        play(env)
+    check_unjudged(env, "failed")
+
+
+def test_whoever_waits_may_give_up() -> None:
+    class Slow:
+        async def judge(self, episode: Episode) -> JudgeResult:
+            await asyncio.Event().wait()
+            return JudgeResult("ok")
+
+    async def give_up() -> None:
+        waiting = asyncio.ensure_future(judged_one(Slow(), talk("a")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await waiting
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(give_up())
+
+
+class Mute:
+    """No judge."""
+
+
+@pytest.mark.parametrize(
+    ("judge", "word"),
+    [
+        ("http://localhost:8000/v1#m", "judge_from_url"),
+        (Bench, "class"),
+        (Mute(), "method"),
+        (True, "method"),
+    ],
+)
+def test_what_is_no_judge_is_refused(judge: Any, word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        Colours(TALK, judge=judge)
 
 
 def check_unjudged(env: Colours, status: str) -> None:
