@@ -1,7 +1,7 @@
 """The command ``omar-envs``: play, roll out, compare, measure, judge, replay, import, train.
 
-What its user got wrong is one line on standard error and exit code 2, never a
-traceback. Only the commands that need a model import the trainer, when they run.
+What its user got wrong is told on standard error, mostly in one line, with exit code
+2 and never a traceback. Only the commands that need a model import the trainer, when they run.
 """
 
 from __future__ import annotations

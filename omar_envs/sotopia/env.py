@@ -77,7 +77,10 @@ class SotopiaEnv(ConversationEnv):
                 raise ConfigError("a set of scenarios brings its own casts: leave out agents")
             self._set = scenario
             self._meetings = chosen_meetings(scenario, num_agents, self.settings.reward)
-        self.scenarios = chosen_scenarios(scenario, num_agents, self.settings.reward)
+            drawn = {profile.pk: profile for profile, _ in self._meetings}
+            self.scenarios = tuple(drawn.values())
+        else:
+            self.scenarios = chosen_scenarios(scenario, num_agents, self.settings.reward)
         seats = self.scenarios[0].num_agents
         self._given_cast = chosen_cast(agents, seats)
         for profile in self.scenarios if self._given_cast is not None else ():

@@ -96,9 +96,6 @@ def chosen_scenarios(
         _at_least("num_agents", num_agents, MIN_PARTICIPANTS)
         if num_agents > MAX_PARTICIPANTS:
             raise ConfigError(f"num_agents must be 2 to {MAX_PARTICIPANTS}: got {num_agents}")
-    if isinstance(scenario, ScenarioSet):
-        fitting = [s for s, _ in chosen_meetings(scenario, num_agents, reward)]
-        return tuple({profile.pk: profile for profile in fitting}.values())
     if scenario is None:
         found = [library.default_scenario(num_agents or MIN_PARTICIPANTS)]
     elif isinstance(scenario, str | EnvironmentProfile | Mapping):
