@@ -166,7 +166,7 @@ def test_a_row_closed_early_keeps_the_rewards_of_its_own_turns() -> None:
 def test_seats_without_a_full_reward_are_left_out_and_counted() -> None:
     result = SelfPlayRound(played({}, {"unscored": True}), seats=3, filler=0)
     assert result.unscored == 3
-    assert [row.role for row in result.rows] == ["even", "odd", "even", "", "", ""]
+    assert [row.facts.role for row in result.rows] == ["even", "odd", "even", "", "", ""]
 
 
 def test_more_agents_than_seats_is_an_error() -> None:
@@ -229,7 +229,7 @@ def test_model_games_plays_each_plan_on_its_seed_and_scenario(
     for episode in result.episodes:
         assert replay(episode) == episode
     rows = SelfPlayRound(result, seats=5, filler=0)
-    assert [row.role == "" for row in rows.rows] == [False] * 9 + [True]
+    assert [row.facts.is_dummy for row in rows.rows] == [False] * 9 + [True]
     for (game, agent), row in result.rows.items():
         assert isinstance(row, TokenRow)
         assert max(row.turn_index) + 1 == len(result.episodes[game].turns_of(agent))

@@ -14,7 +14,7 @@ from omar_envs.errors import ConfigError
 from omar_trainers.baselines import RoleBaseline
 from omar_trainers.critic import ValueEstimates
 from omar_trainers.scoring import FREE, OwnTokens
-from omar_trainers.selfplay import RoundTensors
+from omar_trainers.selfplay import RoundTensors, RowFacts
 from omar_trainers.targets import TargetEstimator, critic_targets, role_advantages
 from tests.trainers.fake_games import save_tiny_model, tiny_settings
 
@@ -29,8 +29,14 @@ def rows(bootstrap: list[bool]) -> RoundTensors:
         own=OwnTokens(own, torch.full((2, 4), FREE), own.new_zeros(0, 9)),
         logprobs=torch.zeros(2, 4),
         turn_rewards=torch.tensor([[0.0, 1.0], [0.0, 1.0]]),
+        keep_turn=torch.ones(2, 2, dtype=torch.bool),
         bootstrap=torch.tensor(bootstrap),
     )
+
+
+def paid(*earned: tuple[str, float]) -> list[RowFacts]:
+    """Facts of rows by role, as agent and team too, and return."""
+    return [RowFacts(role, role, role, total) for role, total in earned]
 
 
 VALUES = ValueEstimates(
@@ -70,9 +76,9 @@ def test_token_rewards_are_passed_on(tmp_path: Path) -> None:
 
 def test_dummy_rows_enter_no_running_mean() -> None:
     baseline = RoleBaseline(0.9)
-    first = role_advantages(baseline, [("seer", 1.0), ("", 0.0), ("wolf", -1.0)])
+    first = role_advantages(baseline, paid(("seer", 1.0), ("", 0.0), ("wolf", -1.0)))
     assert first.tolist() == [1.0, 0.0, -1.0]
-    second = role_advantages(baseline, [("seer", 1.0), ("", 0.0), ("wolf", 0.0)])
+    second = role_advantages(baseline, paid(("seer", 1.0), ("", 0.0), ("wolf", 0.0)))
     assert second.tolist() == pytest.approx([0.0, 0.0, 1.0])
     assert set(baseline.means) == {"seer", "wolf"}
 
@@ -87,7 +93,7 @@ def estimate(
 ) -> Tensor:
     args = tiny_settings(folder, advantage="rae", whiten=whiten)
     estimator = TargetEstimator(args, policy, Accelerator(cpu=True))
-    return estimator.targets({}, rows([False] * 2), earned, None)[0]["advantages"]
+    return estimator.targets({}, rows([False] * 2), paid(*earned), None)[0]["advantages"]
 
 
 def test_whitening_is_over_own_tokens_only(policy: LlamaForCausalLM, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
 from omar_envs.rollout import make, play_games
-from omar_envs.types import Episode
+from omar_envs.types import Episode, Seat
 from omar_trainers.config import OMARConfig
 from omar_trainers.generation import TextGenerator
 from omar_trainers.model_policy import ModelPolicy
@@ -197,6 +197,30 @@ def plans_of(prompts: Sequence[str], seats: int, first_row: int, group: int) -> 
     return plans
 
 
+class RowFacts(NamedTuple):
+    """Whose row it is, and what it earned.
+
+    Attributes:
+        agent: agent id; "" for a dummy.
+        role: its role, or its agent id where the game has none; "" for a dummy.
+        team: its team, or its role where the game has no teams; "" for a dummy.
+        episode_return: everything the seat was paid.
+    """
+
+    agent: str
+    role: str
+    team: str
+    episode_return: float
+
+    @property
+    def is_dummy(self) -> bool:
+        """Whether no seat stands behind the row."""
+        return not self.agent
+
+
+DUMMY = RowFacts("", "", "", 0.0)
+
+
 @dataclass(frozen=True)
 class SeatRow:
     """One seat's whole episode as tokens, ready for TRL.
@@ -207,9 +231,9 @@ class SeatRow:
         logprobs, turn_index, allowed: one entry per completion token, as in
             :class:`~omar_trainers.rows.TokenRow`.
         turn_rewards: everything the seat was paid, per turn of the row.
-        episode_return: everything the seat was paid.
-        role: its role, or its agent id where the game has none; "" for a dummy.
+        keep_turn: per turn of the row, whether its tokens are learned from.
         bootstrap: whether the episode goes on after the row's last token.
+        facts: whose row it is.
     """
 
     prompt_ids: list[int]
@@ -218,9 +242,9 @@ class SeatRow:
     turn_index: list[int]
     allowed: list[tuple[int, ...] | None]
     turn_rewards: list[float]
-    episode_return: float
-    role: str
+    keep_turn: list[bool]
     bootstrap: bool
+    facts: RowFacts
 
     @property
     def own(self) -> list[int]:
@@ -230,7 +254,7 @@ class SeatRow:
 
 def dummy_row(token: int) -> SeatRow:
     """A row that counts in no mean: TRL can take neither empty rows nor a missing one."""
-    return SeatRow([token], [token], [0.0], [-1], [None], [], 0.0, "", False)
+    return SeatRow([token], [token], [0.0], [-1], [None], [], [], False, DUMMY)
 
 
 class SelfPlayRound:
@@ -263,7 +287,7 @@ class SelfPlayRound:
                 if row is None or not scored or max(row.turn_index, default=-1) < 0:
                     self.rows.append(dummy_row(filler))
                 else:
-                    self.rows.append(_seat_row(row, episode, seat.agent, seat.role or seat.agent))
+                    self.rows.append(_seat_row(row, episode, seat))
             self.rows += [dummy_row(filler)] * (seats - len(episode.seats))
 
     @property
@@ -285,8 +309,8 @@ class SelfPlayRound:
             "env_mask": [row.own for row in self.rows],
             "turn_index": [row.turn_index for row in self.rows],
             "turn_rewards": [row.turn_rewards for row in self.rows],
-            "episode_return": [row.episode_return for row in self.rows],
-            "role": [row.role for row in self.rows],
+            "episode_return": [row.facts.episode_return for row in self.rows],
+            "role": [row.facts.role for row in self.rows],
         }
 
     def tensors(self, vocabulary: int, device: torch.device) -> RoundTensors:
@@ -310,6 +334,9 @@ class SelfPlayRound:
             turn_rewards=_padded(
                 [row.turn_rewards for row in self.rows], turns, 0.0, torch.float
             ).to(device),
+            keep_turn=_padded([row.keep_turn for row in self.rows], turns, True, torch.bool).to(
+                device
+            ),
             bootstrap=torch.tensor([row.bootstrap for row in self.rows], device=device),
         )
 
@@ -322,6 +349,7 @@ class RoundTensors(NamedTuple):
         own: own tokens and what was allowed there.
         logprobs: (B, T), as sampled; 0 on tokens that are not the seat's own.
         turn_rewards: (B, K).
+        keep_turn: (B, K) bool, false where a turn's tokens teach nothing.
         bootstrap: (B,) bool, whether the episode goes on after the row.
     """
 
@@ -329,10 +357,12 @@ class RoundTensors(NamedTuple):
     own: OwnTokens
     logprobs: Tensor
     turn_rewards: Tensor
+    keep_turn: Tensor
     bootstrap: Tensor
 
 
-def _seat_row(row: TokenRow, episode: Episode, agent: str, role: str) -> SeatRow:
+def _seat_row(row: TokenRow, episode: Episode, seat: Seat) -> SeatRow:
+    agent, role = seat.agent, seat.role or seat.agent
     acts = episode.turns_of(agent)
     turns = max(row.turn_index) + 1
     if turns > len(acts):
@@ -347,9 +377,14 @@ def _seat_row(row: TokenRow, episode: Episode, agent: str, role: str) -> SeatRow
         turn_index=row.turn_index[start:stop],
         allowed=row.allowed[start:stop],
         turn_rewards=[sum(act.reward_components.values()) for act in acts[:turns]],
-        episode_return=episode.total_reward(agent),
-        role=role,
+        keep_turn=[True] * turns,
         bootstrap=row.truncated or (episode.truncated and not _all_paid(episode)),
+        facts=RowFacts(
+            agent,
+            role,
+            episode.outcome.get("teams", {}).get(agent, role),
+            episode.total_reward(agent),
+        ),
     )
 
 

@@ -23,7 +23,7 @@ from omar_trainers.config import OMARConfig
 from omar_trainers.critic import CriticLearner, ValueEstimates, build_critic
 from omar_trainers.metrics import Mean, explained_variance, masked_mean
 from omar_trainers.scoring import align_batch
-from omar_trainers.selfplay import RoundTensors, SeedStream, derive_seed
+from omar_trainers.selfplay import RoundTensors, RowFacts, SeedStream, derive_seed
 
 
 class Targets(NamedTuple):
@@ -60,6 +60,7 @@ def critic_targets(
             lam=args.lam_token,
             bootstrap=bootstrap,
             token_rewards=token_rewards,
+            keep_turn=tensors.keep_turn,
         )
         return Targets(plain.advantages, plain.returns)
     result = hierarchical_advantages(
@@ -73,21 +74,22 @@ def critic_targets(
         bootstrap=bootstrap,
         token_rewards=token_rewards,
         pseudo_reward=args.pseudo_reward,
+        keep_turn=tensors.keep_turn,
     )
     return Targets(result.advantages, result.returns)
 
 
-def role_advantages(baseline: RoleBaseline, earned: Sequence[tuple[str, float]]) -> Tensor:
+def role_advantages(baseline: RoleBaseline, facts: Sequence[RowFacts]) -> Tensor:
     """One advantage per row (B,), 0 for dummies; updates the running means.
 
     Args:
         baseline: running mean per role.
-        earned: role and episode return of each row; the role is "" for a dummy.
+        facts: of each row.
     """
-    present = [i for i, (role, _) in enumerate(earned) if role]
-    result = torch.zeros(len(earned))
+    present = [i for i, row in enumerate(facts) if not row.is_dummy]
+    result = torch.zeros(len(facts))
     result[present] = baseline.advantages(
-        torch.tensor([earned[i][1] for i in present]), [earned[i][0] for i in present]
+        torch.tensor([facts[i].episode_return for i in present]), [facts[i].role for i in present]
     )
     return result
 
@@ -125,7 +127,7 @@ class TargetEstimator:
         self,
         batch: dict[str, Any],
         tensors: RoundTensors,
-        earned: Sequence[tuple[str, float]],
+        facts: Sequence[RowFacts],
         token_rewards: Tensor | None,
     ) -> tuple[dict[str, Tensor], dict[str, Mean]]:
         """What a batch is trained towards, and what there is to log about it.
@@ -133,7 +135,7 @@ class TargetEstimator:
         Args:
             batch: TRL's, with the padded rows of this process.
             tensors: the same rows.
-            earned: role and episode return of each row; the role is "" for a dummy.
+            facts: of each row of this process.
             token_rewards: (B, T), or None.
 
         Returns:
@@ -143,10 +145,13 @@ class TargetEstimator:
         mask = tensors.own.mask
         if self._critic is None:
             # Every process reads all rows, so that the running means stay equal.
-            per_row = role_advantages(self._role_baseline, gather_object(list(earned)))
-            first = self._accelerator.process_index * len(earned)
-            local = per_row[first : first + len(earned)].to(mask.device)
-            return {"advantages": self._whiten(local[:, None] * mask, mask)}, {}
+            per_row = role_advantages(
+                self._role_baseline, [RowFacts(*row) for row in gather_object(list(facts))]
+            )
+            first = self._accelerator.process_index * len(facts)
+            local = per_row[first : first + len(facts)].to(mask.device)
+            kept = mask & tensors.keep_turn.gather(1, tensors.turn_index.clamp(min=0))
+            return {"advantages": self._whiten(local[:, None] * kept, mask)}, {}
         started = time.perf_counter()
         values = self._read_values(self._critic, batch)
         seconds = time.perf_counter() - started

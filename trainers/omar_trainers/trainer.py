@@ -281,9 +281,9 @@ class OMARTrainer(GRPOTrainer):
         finally:
             self.beta = self._loss_beta
         assert self._round is not None and self._tensors is not None  # set by the rollout
-        earned = [(row.role, row.episode_return) for row in self._round.rows]
+        facts = [row.facts for row in self._round.rows]
         token_rewards = self._token_rewards(batch)
-        targets, means = self.estimator.targets(batch, self._tensors, earned, token_rewards)
+        targets, means = self.estimator.targets(batch, self._tensors, facts, token_rewards)
         self._means.append(means)
         batch |= targets
         batch |= {"turn_index": self._tensors.turn_index, "choice": self._tensors.own.choice}
