@@ -51,9 +51,24 @@ as --key value, and then wins over the recipe. Often wanted:
   --output_dir DIR             where metrics, checkpoints and final/ go
   --total_iterations N         how long
   --games_per_iteration N      games between two updates
-  --resume_from_checkpoint last
+  --resume never               begin again, in another output_dir
+A run that was stopped, however, goes on with the same command. SIGTERM saves a
+checkpoint at the end of the iteration. Exit codes: 130 after Ctrl-C, 143 after SIGTERM.
 All settings: pydoc omar_trainers.config. Needs pip install 'omar-envs[train]'.
 On several GPUs: torchrun --nproc_per_node 8 -m omar_trainers.train --recipe NAME
+"""
+
+COLD_START = """\
+Often wanted, each as --key value:
+  --model MODEL                what learns: a folder, a name on the hub, or house
+  --episodes FILE ...          recorded by omar-envs rollout, play, or any policy
+  --best_of N                  of every N seats that can be compared the best is learned
+  --min_return X               and only if it was paid as much (default: whatever it was)
+  --balance role|team|none     keep as many of each (default: role)
+  --turn_filter rules|none     leave out speech that repeats or copies (default: rules)
+  --output_dir DIR             where checkpoints, cold_start.json and final/ go
+A run that was stopped, however, goes on with the same command.
+All settings: pydoc omar_trainers.cold_start_config. Needs pip install 'omar-envs[train]'.
 """
 
 
@@ -69,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     args, rest = parser.parse_known_args(argv)
-    if args.command is _train:
+    if args.command in (_train, _sft):
         args.arguments = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -173,12 +188,20 @@ def _sotopia_import(args: argparse.Namespace) -> int:
     return cli_sotopia.run(args)
 
 
-def _train(args: argparse.Namespace) -> None:
+def _train(args: argparse.Namespace) -> int:
     with training_libraries():
         from omar_trainers import train
 
     config, model = train.parse(args.arguments)
-    train.run(config, model)
+    code: int = train.launch(config, model)
+    return code
+
+
+def _sft(args: argparse.Namespace) -> None:
+    with training_libraries():
+        from omar_trainers import cold_start
+
+    cold_start.run(*cold_start.parse(args.arguments))
 
 
 def _game(args: argparse.Namespace, *policies: str) -> Game:
@@ -214,6 +237,7 @@ def _parser() -> Parser:
     )
     _add_sotopia(commands)
     _add_train(commands)
+    _add_sft(commands)
     return parser
 
 
@@ -336,6 +360,18 @@ def _add_train(commands: Commands) -> None:
         TRAINING,
     )
     train.usage = "omar-envs train [-h] --recipe NAME [--key VALUE ...]"
+
+
+def _add_sft(commands: Commands) -> None:
+    sft = add_command(
+        commands,
+        "sft",
+        _sft,
+        "Let a model learn from the best of recorded games, before it plays itself.",
+        "omar-envs sft --model house --episodes games.jsonl --best_of 4 --output_dir runs/start",
+        COLD_START,
+    )
+    sft.usage = "omar-envs sft [-h] --model MODEL --episodes FILE [FILE ...] [--key VALUE ...]"
 
 
 def _add_game(parser: argparse.ArgumentParser) -> None:

@@ -155,6 +155,17 @@ class Engine(Game):
         return self._judge
 
     @property
+    def teams(self) -> dict[str, str | None]:
+        """Team of every agent, ``None`` where the game has no teams. Not for players' eyes.
+
+        Raises:
+            StateError: no game was started.
+        """
+        if not self._inboxes:
+            raise StateError("no game is running: call reset() first")
+        return {agent: self._team(agent) for agent in self.possible_agents}
+
+    @property
     def config(self) -> dict[str, Any]:
         """Constructor arguments, in plain JSON types, that make this environment again.
 

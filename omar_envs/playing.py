@@ -1,7 +1,13 @@
-"""The one loop that plays games: all live games at once, one batch per policy and round."""
+"""The one loop that plays games: all live games at once.
+
+Whoever may act in any of them is asked in one batch per policy. A policy that can
+stream is asked about a game again as soon as that game has its replies; with others
+the games go on together.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -12,7 +18,7 @@ from omar_envs.conversation import ConversationEnv, Observation
 from omar_envs.errors import ConfigError, PolicyError
 from omar_envs.judging import judged
 from omar_envs.parallel import ConversationParallelEnv
-from omar_envs.policy import Policy
+from omar_envs.policy import Policy, Reply, StreamingPolicy
 from omar_envs.types import Episode, View
 
 AnyEnv = AECEnv[str, Observation, str] | ConversationParallelEnv
@@ -45,20 +51,97 @@ def ask_all(views: Sequence[View], policies: Sequence[Policy]) -> list[str]:
     Raises:
         PolicyError: a policy returned another number of replies than it had views.
     """
+    replies = [""] * len(views)
+    for policy, members in _by_policy(policies):
+        for i, reply in zip(members, _ask(policy, [views[i] for i in members]), strict=True):
+            replies[i] = reply
+    return replies
+
+
+def _by_policy(policies: Sequence[Policy]) -> list[tuple[Policy, list[int]]]:
+    """Each policy once, and where it stands in the list."""
     groups: dict[int, list[int]] = {}
     for i, policy in enumerate(policies):
         groups.setdefault(id(policy), []).append(i)
-    replies = [""] * len(views)
-    for members in groups.values():
-        policy = policies[members[0]]
-        answers = policy.act([views[i] for i in members])
-        if len(answers) != len(members):
-            raise PolicyError(
-                f"policy {policy.name!r} returned {len(answers)} replies to {len(members)} views"
-            )
-        for i, answer in zip(members, answers, strict=True):
-            replies[i] = answer
+    return [(policies[members[0]], members) for members in groups.values()]
+
+
+def _ask(policy: Policy, views: Sequence[View]) -> Sequence[str]:
+    replies = policy.act(views)
+    if len(replies) != len(views):
+        raise PolicyError(
+            f"policy {policy.name!r} returned {len(replies)} replies to {len(views)} views"
+        )
     return replies
+
+
+class _Desk:
+    """Where games leave their questions, and get all replies of a game at once."""
+
+    def __init__(self) -> None:
+        # Per game: its replies in the order in which its agents were asked, and how
+        # many are still to come.
+        self._replies: dict[int, dict[str, str]] = {}
+        self._missing: Counter[int] = Counter()
+        self._streams: dict[int, tuple[StreamingPolicy, set[tuple[int, str]]]] = {}
+
+    def ask(self, views: Sequence[View], policies: Sequence[Policy]) -> None:
+        """Ask each view's policy: those that stream begin, the others answer at once.
+
+        Raises:
+            PolicyError: as :func:`ask_all`.
+        """
+        for view in views:
+            self._replies.setdefault(view.game, {})[view.agent] = ""
+            self._missing[view.game] += 1
+        groups = [(policy, [views[i] for i in at]) for policy, at in _by_policy(policies)]
+        for policy, asked in groups:
+            if isinstance(policy, StreamingPolicy):
+                waiting = self._streams.setdefault(id(policy), (policy, set()))[1]
+                waiting.update((view.game, view.agent) for view in asked)
+                policy.submit(asked)
+        for policy, asked in groups:
+            if not isinstance(policy, StreamingPolicy):
+                for view, text in zip(asked, _ask(policy, asked), strict=True):
+                    self._take(Reply(view.game, view.agent, text))
+
+    def wait(self) -> dict[int, list[str]]:
+        """Games that have all their replies, each in the order in which it asked.
+
+        Every policy with open questions is heard once, and again while no game is
+        ready: one that answers in batches keeps its games together.
+
+        Raises:
+            PolicyError: a policy gave no reply, or one that nobody asked for.
+        """
+        while True:
+            for stream, waiting in self._streams.values():
+                if waiting:
+                    self._hear(stream, waiting)
+            ready = [game for game, missing in self._missing.items() if not missing]
+            if ready:
+                for game in ready:
+                    del self._missing[game]
+                return {game: list(self._replies.pop(game).values()) for game in ready}
+
+    def _hear(self, stream: StreamingPolicy, waiting: set[tuple[int, str]]) -> None:
+        replies = stream.poll()
+        if not replies:
+            raise PolicyError(
+                f"policy {stream.name!r} has no reply, though {len(waiting)} views wait for one"
+            )
+        for reply in replies:
+            if (reply.game, reply.agent) not in waiting:
+                raise PolicyError(
+                    f"policy {stream.name!r} replied for {reply.agent} of game {reply.game}, "
+                    "whom nobody asked"
+                )
+            waiting.remove((reply.game, reply.agent))
+            self._take(reply)
+
+    def _take(self, reply: Reply) -> None:
+        self._replies[reply.game][reply.agent] = reply.text
+        self._missing[reply.game] -= 1
 
 
 def play_games(
@@ -112,18 +195,23 @@ def _play_all(
 
     for slot in range(len(slots)):
         start(slot)
+    desk = _Desk()
+    asking = list(live)
     while live:
-        moves = [(slot, agent) for slot in live for agent in slots[slot].acting]
+        moves = [(slot, agent) for slot in asking for agent in slots[slot].acting]
         views = [msgspec.structs.replace(slots[s].view(a), game=s) for s, a in moves]
-        replies = ask_all(views, [policy_for(live[slot], agent) for slot, agent in moves])
-        for (slot, _), reply in zip(moves, replies, strict=True):
-            slots[slot].step(reply)
-        finished = [slot for slot in live if slots[slot].over]
+        desk.ask(views, [policy_for(live[slot], agent) for slot, agent in moves])
+        answered = desk.wait()
+        for slot, replies in answered.items():
+            for reply in replies:
+                slots[slot].step(reply)
+        finished = [slot for slot in live if slot in answered and slots[slot].over]
         _bring_judgements([slots[slot] for slot in finished])
         for slot in finished:
             number = live[slot]
             done[number] = _named(slots[slot].episode(), number, policy_for)
             start(slot)
+        asking = [slot for slot in live if slot in answered]
         if finished and progress is not None:
             progress(len(done))
     return [done[number] for number in range(len(seeds))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,7 +12,15 @@ from omar_envs.parsing import parse
 from omar_envs.types import SPEAK, View
 from omar_envs.werewolf.bots import Speech, act
 
-__all__ = ["HumanPolicy", "MutedPolicy", "Policy", "RandomPolicy", "ScriptedPolicy"]
+__all__ = [
+    "HumanPolicy",
+    "MutedPolicy",
+    "Policy",
+    "RandomPolicy",
+    "Reply",
+    "ScriptedPolicy",
+    "StreamingPolicy",
+]
 
 STOCK_PHRASE = "I have nothing to say"
 
@@ -31,6 +39,30 @@ class Policy(Protocol):
 
     def act(self, views: Sequence[View]) -> Sequence[str]:
         """One reply per view."""
+
+
+class Reply(NamedTuple):
+    """A reply, and to which view: its ``game`` and ``agent``."""
+
+    game: int
+    agent: str
+    text: str
+
+
+@runtime_checkable
+class StreamingPolicy(Policy, Protocol):
+    """A policy that can answer each view as soon as it knows the reply.
+
+    Games then go on when all replies that they wait for are there, whatever the
+    others do. It is asked by :meth:`submit`, never about one agent of one game twice
+    before it has answered.
+    """
+
+    def submit(self, views: Sequence[View]) -> None:
+        """Take on views of agents who may act now, beside those not answered yet."""
+
+    def poll(self) -> Sequence[Reply]:
+        """Replies since the last call; waits for at least one if any is to come."""
 
 
 class RandomPolicy:

@@ -96,6 +96,10 @@ class Game(ABC):
     def _role(self, agent: str) -> str | None:
         """The agent's own role, fixed for the game."""
 
+    def _team(self, agent: str) -> str | None:
+        """The agent's team, fixed for the game; ``None`` where there are no teams."""
+        return None
+
     @abstractmethod
     def _alive(self, agent: str) -> bool:
         """Whether the agent is still in the game."""

@@ -33,12 +33,13 @@ class Server:
         python: of the environment that has vLLM.
         model: the folder with the model.
         log: where the server's own words go.
+        more: further arguments of the command.
 
     Raises:
         RuntimeError: it ended, or did not answer in time; with the end of its log.
     """
 
-    def __init__(self, python: Path, model: Path, log: Path) -> None:
+    def __init__(self, python: Path, model: Path, log: Path, more: tuple[str, ...] = ()) -> None:
         self._log = log
         self._port = _free_port()
         self._command = [
@@ -57,6 +58,7 @@ class Server:
                 "--structured-outputs-config",
                 '{"backend": "xgrammar", "disable_any_whitespace": true}',
             ),
+            *more,
         ]
         self.start_seconds = 0.0
 

@@ -316,7 +316,7 @@ class WerewolfEnv(ConversationEnv):
             "winner": winner,
             "reason": reason[winner],
             "days": self._game.days_begun,
-            "teams": {agent: self._game.team(p) for agent, p in self._index.items()},
+            "teams": self.teams,
             "deaths": [
                 {"agent": self.possible_agents[d.player], "day": d.day, "cause": d.cause}
                 for d in self._game.deaths
@@ -343,6 +343,9 @@ class WerewolfEnv(ConversationEnv):
 
     def _role(self, agent: str) -> str | None:
         return self._game.roles[self._index[agent]]
+
+    def _team(self, agent: str) -> str:
+        return self._game.team(self._index[agent])
 
     def _alive(self, agent: str) -> bool:
         return self._game.alive[self._index[agent]]

@@ -16,7 +16,7 @@ from omar_envs.transcript import read_episodes
 from tests.envs.chat_server import ChatServer, say
 
 SMALL = ["--set", "num_players=5", "discussion_rounds=1"]
-COMMANDS = ["play", "rollout", "replay", "eval", "measure", "judge", "sotopia", "train"]
+COMMANDS = ["play", "rollout", "replay", "eval", "measure", "judge", "sotopia", "train", "sft"]
 
 Complaint = Callable[..., str]
 

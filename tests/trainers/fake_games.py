@@ -89,15 +89,18 @@ def tiny_settings(output: Path, **changes: Any) -> OMARConfig:
 
 
 def play_fake_games(plans: Sequence[GamePlan], generator: TextGenerator) -> PlayedGames:
-    """Play the plans. A scenario may set ``seats``, ``silent`` (seats that never act),
-    ``truncated`` and ``unscored`` (games whose reward nobody could tell)."""
+    """Play the plans. A scenario may set ``seats``, ``turns`` per seat, ``silent`` (seats that
+    never act), ``truncated`` and ``unscored`` (games whose reward nobody could tell)."""
     rows: dict[tuple[int, str], TokenRow] = {}
     turns: list[list[Turn]] = [[] for _ in plans]
     random = [np.random.default_rng(plan.seed) for plan in plans]
     seats = [plan.scenario.get("seats", 3) for plan in plans]
-    for turn in range(TURNS):
+    length = [plan.scenario.get("turns", TURNS) for plan in plans]
+    for turn in range(max(length)):
         live: list[tuple[int, str]] = []
         for game, plan in enumerate(plans):
+            if turn >= length[game]:
+                continue
             for seat in range(plan.scenario.get("silent", 0), seats[game]):
                 key = (game, f"agent_{seat}")
                 live.append(key)

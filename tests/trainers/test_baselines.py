@@ -1,4 +1,4 @@
-"""The plain estimators: token GAE and the running mean per role."""
+"""The plain estimators: GAE over tokens and over turns, the running mean per role, the group."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from omar_trainers.advantages import hierarchical_advantages
-from omar_trainers.baselines import RoleBaseline, token_gae
-from tests.trainers.reference_advantages import reference_token_gae_row
+from omar_trainers.baselines import (
+    RoleBaseline,
+    TokenAdvantages,
+    group_advantages,
+    token_gae,
+    turn_gae,
+)
+from tests.trainers.advantage_batches import Batch, batches, law, same, unit
+from tests.trainers.reference_advantages import gae, reference_token_gae_row
 
 F64 = torch.float64
 NAN = math.nan
+seeds = st.integers(0, 10**6)
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -87,6 +97,167 @@ def test_token_gae_lets_no_gradient_through() -> None:
     arguments["values"].requires_grad_(True)
     got = token_gae(**arguments, gamma=1.0, lam=1.0)
     assert not got.advantages.requires_grad and not got.returns.requires_grad
+
+
+# --- GAE over turns -------------------------------------------------------------
+
+
+def by_turn(batch: Batch, gamma: float, lam: float, **changes: Any) -> TokenAdvantages:
+    arguments: dict[str, Any] = {
+        "turn_rewards": batch.turn_rewards,
+        "values": batch.values,
+        "turn_index": batch.turn_index,
+        "num_turns": batch.num_turns,
+        "bootstrap": batch.bootstrap,
+    }
+    return turn_gae(**(arguments | changes), gamma=gamma, lam=lam)
+
+
+@law
+@given(batches(), unit, unit)
+def test_turn_gae_is_gae_over_turns_from_their_first_tokens(
+    batch: Batch, gamma: float, lam: float
+) -> None:
+    got = by_turn(batch, gamma, lam)
+    for i in range(len(batch.values)):
+        starts: list[float] = []
+        for _, positions in batch.own(i):
+            silent = starts[-1] if starts else 0.0
+            starts.append(float(batch.values[i, positions[0]]) if positions else silent)
+        rewards = batch.turn_rewards[i].tolist()[: len(starts)]
+        want = gae(rewards, starts, float(batch.bootstrap[i]), gamma, lam)
+        advantages, returns = torch.zeros(2, batch.values.shape[1], dtype=F64)
+        for turn, positions in batch.own(i):
+            advantages[positions] = want[turn]
+            returns[positions] = want[turn] + starts[turn]
+        same(got.advantages[i], advantages)
+        same(got.returns[i], returns)
+
+
+@law
+@given(batches(tokens=(0, 1)), unit, unit)
+def test_with_one_token_per_turn_turn_gae_is_the_hierarchical_estimate(
+    batch: Batch, gamma: float, lam: float
+) -> None:
+    got = by_turn(batch, gamma, lam, token_rewards=None)
+    want = batch({"gamma_turn": gamma, "lam_turn": lam, "gamma_token": 0.3, "lam_token": 0.2})
+    same(got.advantages, want.advantages)
+    same(got.returns, want.returns)
+
+
+@law
+@given(batches(tokens=(1, 1)), unit, unit)
+def test_with_one_token_per_turn_and_no_silent_one_turn_gae_is_token_gae(
+    batch: Batch, gamma: float, lam: float
+) -> None:
+    penalty = {"token_rewards": batch.token_rewards, "keep_turn": batch.keep_turn}
+    got = by_turn(batch, gamma, lam, **penalty)
+    want = token_gae(
+        batch.turn_rewards,
+        batch.values,
+        batch.turn_index,
+        num_turns=batch.num_turns,
+        bootstrap=batch.bootstrap,
+        **penalty,
+        gamma=gamma,
+        lam=lam,
+    )
+    same(got.advantages, want.advantages)
+    same(got.returns, want.returns)
+
+
+@law
+@given(batches(), unit, unit)
+def test_token_rewards_are_a_turns_own_to_turn_gae(batch: Batch, gamma: float, lam: float) -> None:
+    paid = batch.turn_rewards.clone()
+    for i in range(len(paid)):
+        for turn, positions in batch.own(i):
+            paid[i, turn] += batch.token_rewards[i, positions].sum()
+    one = by_turn(batch, gamma, lam, token_rewards=batch.token_rewards)
+    other = by_turn(batch, gamma, lam, turn_rewards=paid)
+    same(one.advantages, other.advantages)
+    same(one.returns, other.returns)
+
+
+@law
+@given(batches(turns=(1, 5)), unit, unit)
+def test_dropped_turns_teach_nothing_and_change_no_other_turn_of_turn_gae(
+    batch: Batch, gamma: float, lam: float
+) -> None:
+    whole = by_turn(batch, gamma, lam)
+    some = by_turn(batch, gamma, lam, keep_turn=batch.keep_turn)
+    kept = (batch.turn_index >= 0) & batch.keep_turn.gather(1, batch.turn_index.clamp(min=0))
+    dropped = (batch.turn_index >= 0) & ~kept
+    same(some.advantages, torch.where(kept, whole.advantages, 0.0))
+    same(some.returns[kept], whole.returns[kept])
+    same(some.returns[dropped], batch.values[dropped])
+
+
+def test_only_the_first_token_of_a_turn_is_its_baseline() -> None:
+    first = turn_gae(**row(keep_turn=None), gamma=0.9, lam=0.8)
+    values = row()["values"].clone()
+    values[0, [2, 5]] = 7.0
+    assert first.advantages.equal(
+        turn_gae(**row(keep_turn=None, values=values), gamma=0.9, lam=0.8).advantages
+    )
+    assert not turn_gae(**row(values=values), gamma=1.0, lam=1.0).returns.requires_grad
+
+
+def test_turn_gae_checks_what_it_is_given() -> None:
+    with pytest.raises(ValueError, match="lam is -1"):
+        turn_gae(**row(), gamma=1.0, lam=-1)
+    with pytest.raises(ValueError, match="turn_index falls"):
+        turn_gae(**row(turn_index=torch.tensor([[2, 1, 0, 0, 0, 0, 0]])), gamma=1.0, lam=1.0)
+
+
+# --- GRPO -----------------------------------------------------------------------
+
+
+def test_group_advantages_are_those_of_grpo() -> None:
+    rewards = torch.tensor([1.0, 0.0, 0.0, 3.0, 5.0, 5.0, 5.0, 5.0], dtype=F64)
+    got = group_advantages(rewards, torch.ones(8, dtype=torch.bool), 4)
+    same(got[:4], (rewards[:4] - 1.0) / (rewards[:4].std() + 1e-4))
+    assert got[4:].tolist() == [0.0] * 4
+
+
+@law
+@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=4), seeds)
+def test_absent_rows_are_as_if_the_group_had_been_smaller(
+    presence: list[list[bool]], seed: int
+) -> None:
+    present = torch.tensor(presence)
+    draw = torch.Generator().manual_seed(seed)
+    rewards = torch.randn(present.shape, generator=draw, dtype=F64)
+    hidden = torch.where(present, rewards, NAN)
+    got = group_advantages(hidden.flatten(), present.flatten(), 3).view(present.shape)
+    for group, there, advantages in zip(rewards, present, got, strict=True):
+        assert not advantages[~there].any()
+        count = int(there.sum())
+        same(
+            advantages[there],
+            group_advantages(group[there], torch.ones(count, dtype=torch.bool), max(1, count)),
+        )
+
+
+def test_equal_rewards_leave_no_rounding_in_a_group() -> None:
+    rewards = torch.full((7,), 0.1)
+    assert not group_advantages(rewards, torch.arange(7) != 2, 7).any()
+
+
+@pytest.mark.parametrize(
+    ("rewards", "present", "size", "message"),
+    [
+        (torch.zeros(3), torch.ones(3, dtype=torch.bool), 2, "groups of 2"),
+        (torch.zeros(2), torch.ones(3, dtype=torch.bool), 1, "present has shape"),
+        (torch.zeros(2).long(), torch.ones(2, dtype=torch.bool), 2, "rewards has dtype"),
+    ],
+)
+def test_group_advantages_refuse(rewards: Tensor, present: Tensor, size: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        group_advantages(rewards, present, size)
+
+
+# --- the running mean per role --------------------------------------------------
 
 
 def test_role_means_are_read_before_they_are_updated() -> None:

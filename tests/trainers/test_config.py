@@ -14,7 +14,16 @@ from omar_envs.errors import ConfigError
 from omar_trainers.config import OMARConfig
 from omar_trainers.train import main, parse, recipe_path
 
-RECIPES = ["werewolf_house_demo", "werewolf_qwen3_4b", "werewolf_smollm2"]
+RECIPES = [
+    "sotopia_house_deal",
+    "sotopia_qwen2_5_7b",
+    "sotopia_qwen2_5_7b_node",
+    "werewolf_house_demo",
+    "werewolf_house_long",
+    "werewolf_qwen3_4b",
+    "werewolf_qwen3_4b_node",
+    "werewolf_smollm2",
+]
 
 
 def config(**changes: Any) -> OMARConfig:
@@ -126,7 +135,8 @@ def test_recipes_parse(recipe: str) -> None:
     written = yaml.safe_load(recipe_path(recipe).read_text())
     for name in written.keys() & vars(made).keys() - {"use_cpu", "bf16"}:
         assert getattr(made, name) == written[name], name
-    assert made.env_kwargs["num_players"] == made.seats
+    players = "num_players" if made.env_name == "werewolf_v0" else "num_agents"
+    assert made.env_kwargs[players] == made.seats
     assert model.model_name_or_path == written.get("model_name_or_path")
 
 

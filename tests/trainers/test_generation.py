@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from omar_trainers.generation import GenerationRequest, TransformersGenerator
 from omar_trainers.house.model import house_config, new_house_model
+from omar_trainers.reply import StopFinder, text_before_stop
 from omar_trainers.trie import ChoiceTrie
 
 END, PAD, WORDS = 3, 0, 40
@@ -282,3 +284,64 @@ def test_trie_allows_the_end_after_a_label_that_begins_another() -> None:
     assert trie.allowed((7,), END) == (8,)
     with pytest.raises(KeyError):
         trie.allowed((8,), END)
+
+
+def spelled(ids: Sequence[int]) -> str:
+    """Token 4 reads "a", 5 "b", …; special tokens read as nothing."""
+    return "".join(chr(93 + i) if i < 28 else f"<{i}>" for i in ids if i > END)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), stop=st.sampled_from([("b", "fg"), ("<30>",), ("abc", "0")]))
+def test_a_reply_ends_with_the_token_that_completes_a_stop_string(
+    seed: int, stop: tuple[str, ...]
+) -> None:
+    lm = model(seed=1)
+    sampler = TransformersGenerator(
+        lm, end_token_id=END, pad_token_id=PAD, seed=seed, max_context=256, decode=spelled
+    )
+    rng = random.Random(seed)
+    requests = [
+        GenerationRequest(row, random_words(rng, 5), 20, CHOICES if row == 3 else None, 2.0, stop)
+        for row in range(4)
+    ]
+    for request, result in zip(requests, sampler.generate(requests), strict=True):
+        text = spelled(result.ids)
+        if request.choices is not None:
+            assert not result.stopped and tuple(result.ids[:-1]) in CHOICES
+            continue
+        assert result.stopped == any(each in text for each in stop)
+        assert not any(each in spelled(result.ids[:-1]) for each in stop)
+        assert result.stopped or result.finished or len(result.ids) == 20
+
+
+def test_stop_strings_need_eyes() -> None:
+    request = GenerationRequest("r", [5], 4, None, 1.0, ("b",))
+    with pytest.raises(ValueError, match="decode"):
+        generator().generate([request])
+
+
+def test_stop_strings_of_several_tokens_and_parts_of_characters_are_found() -> None:
+    pieces = {1: "\ufffd", 2: "x", 3: "end", 4: " "}
+
+    def decode(ids: Sequence[int]) -> str:
+        text = "".join(pieces[i] for i in ids).replace("\ufffd\ufffd", "。")
+        return text.strip(" ") if len(ids) == 1 else text
+
+    finder = StopFinder(decode)
+    assert not finder.reached([2, 1], ("。",))
+    assert finder.reached([2, 1, 1], ("。",))
+    assert finder.reached([3, 4], ("end ",))
+    assert not finder.reached([2, 4], ("end ",))
+    assert text_before_stop("a STOP b END", ("END", "STOP")) == "a "
+    assert text_before_stop("a b", ("END",)) == "a b"
+
+
+def test_what_was_read_before_is_told() -> None:
+    sampler = generator()
+    row = random_words(random.Random(12), 30)
+    (first,) = sampler.generate([GenerationRequest("row", row, 4, None, 1.0)])
+    assert first.num_cached == 0
+    grown = [*row, *first.ids, 7, 8, 9]
+    (second,) = sampler.generate([GenerationRequest("row", grown, 4, None, 1.0)])
+    assert second.num_cached == len(row) + len(first.ids) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,7 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from omar_envs import werewolf_v0
-from omar_envs.policy import RandomPolicy, ScriptedPolicy
+from omar_envs.policy import RandomPolicy, Reply, ScriptedPolicy
 from omar_envs.rollout import play, run
 from omar_envs.types import CHOOSE, SPEAK, ChatMessage, Request, View
 from omar_envs.werewolf.names import DEFAULT_NAMES
@@ -64,16 +64,22 @@ class Parrot:
     def __init__(self, text: str, *, finished: bool = True, max_context: int = 256) -> None:
         self.max_context = max_context
         self.requests: list[GenerationRequest] = []
+        self.num_cached: int | None = None
         self._ids = TOKENS.encode_reply(text)[: None if finished else -1]
         self._finished = finished
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
         size = len(self._ids)
         self.requests += [
-            GenerationRequest(r.row, list(r.ids), r.max_new_tokens, r.choices, r.temperature)
+            GenerationRequest(
+                r.row, list(r.ids), r.max_new_tokens, r.choices, r.temperature, r.stop
+            )
             for r in requests
         ]
-        result = GenerationResult(self._ids, [-0.5] * size, [None] * size, self._finished)
+        stopped = any(s in TOKENS.decode(self._ids) for r in requests for s in r.stop)
+        result = GenerationResult(
+            self._ids, [-0.5] * size, [None] * size, self._finished, stopped, self.num_cached
+        )
         return [result for _ in requests]
 
     def forget(self) -> None:
@@ -173,6 +179,68 @@ def test_choices_are_constrained_to_their_labels() -> None:
     assert vote.max_new_tokens == 2
 
 
+def test_the_game_hears_what_stands_before_a_stop_string() -> None:
+    policy = ModelPolicy(Parrot("I am good", finished=False), TOKENS, stop=["good", "kill"])
+    assert policy.act([view(0)]) == ["I am "]
+    policy.act([view(1)])
+    (row,) = policy.take_rows().values()
+    # What was sampled stays in the row; the end token after it is not the model's own.
+    assert words(row.ids[5:9]) == "I am good <end>"
+    assert row.turn_index[5:9] == [0, 0, 0, -1]
+    assert row.cut_turns == []
+    cut = ModelPolicy(Parrot("I am", finished=False), TOKENS, stop=["good"])
+    assert cut.act([view(0)]) == ["I am"]
+    (row,) = cut.take_rows().values()
+    assert row.cut_turns == [0]
+
+
+def test_choices_have_no_stop_strings_and_may_have_a_temperature_of_their_own() -> None:
+    parrot = Parrot("Bruno")
+    policy = ModelPolicy(parrot, TOKENS, temperature=0.5, temperature_choose=0.0, stop=["kill"])
+    policy.act([view(0)])
+    policy.act([view(1, choices=("Bruno", "abstain"))])
+    assert [(r.temperature, r.stop) for r in parrot.requests] == [(0.5, ("kill",)), (0.0, ())]
+
+
+def test_what_the_backend_did_not_read_anew_is_counted_from_the_second_reply_on() -> None:
+    parrot = Parrot("I am good")
+    policy = ModelPolicy(parrot, TOKENS)
+    for turn, parrot.num_cached in enumerate((0, 8, None)):
+        policy.act([view(turn)])
+    (row,) = policy.take_rows().values()
+    assert (row.num_asked, row.num_reused) == (len(parrot.requests[1].ids), 8)
+
+
+def test_a_generator_that_streams_makes_a_policy_that_streams() -> None:
+    class Stream(Parrot):
+        """Answers the latest request first."""
+
+        def __init__(self) -> None:
+            super().__init__("good")
+            self.open: list[GenerationRequest] = []
+
+        def submit(self, requests: Sequence[GenerationRequest]) -> None:
+            self.open += requests
+
+        def poll(self) -> list[tuple[Hashable, GenerationResult]]:
+            request = self.open.pop()
+            return [(request.row, *self.generate([request]))]
+
+    policy = ModelPolicy(Stream(), TOKENS)
+    policy.submit([view(0, game=0), view(0, game=1)])
+    assert policy.poll() == [Reply(1, "player_0", "good")]
+    policy.submit([view(1, game=1)])
+    assert [policy.poll(), policy.poll()] == [
+        [Reply(1, "player_0", "good")],
+        [Reply(0, "player_0", "good")],
+    ]
+    assert policy.act([view(1, game=0), view(2, game=1)]) == ["good", "good"]
+    assert {key: max(row.turn_index) for key, row in policy.take_rows().items()} == {
+        (0, "player_0"): 1,
+        (1, "player_0"): 2,
+    }
+
+
 def test_joining_in_mid_game_reads_the_conversation_so_far() -> None:
     policy = ModelPolicy(Parrot("good"), TOKENS)
     policy.act([view(1)])
@@ -202,6 +270,10 @@ def test_bad_limits_and_idle_views_are_refused() -> None:
         ModelPolicy(Parrot("good"), TOKENS, max_new_tokens_speak=0)
     with pytest.raises(ValueError, match="temperature"):
         ModelPolicy(Parrot("good"), TOKENS, temperature=-1.0)
+    with pytest.raises(ValueError, match="temperature"):
+        ModelPolicy(Parrot("good"), TOKENS, temperature_choose=-1.0)
+    with pytest.raises(ValueError, match="stop"):
+        ModelPolicy(Parrot("good"), TOKENS, stop=[""])
     idle = msgspec.structs.replace(view(0), request=None)
     with pytest.raises(ValueError, match="not asked anything"):
         ModelPolicy(Parrot("good"), TOKENS).act([idle])

@@ -10,9 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from omar_envs.errors import ConfigError
+from omar_envs.metering import Usage
 from omar_envs.rollout import replay
+from omar_envs.types import Episode, JudgeResult
 from omar_trainers.generation import GenerationRequest, GenerationResult, TransformersGenerator
 from omar_trainers.house.model import house_config, new_house_model
 from omar_trainers.house.tokenizer import house_tokenizer
@@ -195,11 +198,15 @@ def test_tensors_are_padded_and_share_equal_sets() -> None:
     assert len(tensors.own.allowed) == 3
 
 
+def terse_tokenizer() -> PreTrainedTokenizerFast:
+    words = {"Ana", "Bruno", "Clara", "Diego", "Elena", "abstain", "nobody"}
+    return house_tokenizer(words, max_context=512)
+
+
 @pytest.fixture(scope="module")
 def terse_games() -> tuple[ModelGames, TransformersGenerator]:
     """Werewolf in few words, and an untrained house model that knows them."""
-    words = {"Ana", "Bruno", "Clara", "Diego", "Elena", "abstain", "nobody"}
-    tokenizer = house_tokenizer(words, max_context=512)
+    tokenizer = terse_tokenizer()
     model = new_house_model(
         house_config(len(tokenizer), pad_token_id=0, end_token_id=3, hidden_size=32, num_layers=1),
         seed=0,
@@ -233,6 +240,50 @@ def test_model_games_plays_each_plan_on_its_seed_and_scenario(
     for (game, agent), row in result.rows.items():
         assert isinstance(row, TokenRow)
         assert max(row.turn_index) + 1 == len(result.episodes[game].turns_of(agent))
+
+
+def test_the_lineup_is_known_before_the_game_is_played(
+    terse_games: tuple[ModelGames, TransformersGenerator],
+) -> None:
+    games, generator = terse_games
+    plans = [GamePlan({"num_players": 5}, seed) for seed in (3, 4)]
+    known = [games.lineup(plan) for plan in plans]
+    assert known[0] != known[1]
+    for episode, lineup in zip(games(plans, generator).episodes, known, strict=True):
+        assert {seat.agent: seat.role for seat in episode.seats} == {
+            agent: kind.role for agent, kind in lineup.items()
+        }
+        assert episode.outcome["teams"] == {agent: kind.team for agent, kind in lineup.items()}
+
+
+def test_what_judges_are_asked_for_stands_beside_the_games(
+    terse_games: tuple[ModelGames, TransformersGenerator],
+) -> None:
+    class Counting:
+        usage = Usage()
+
+        async def judge(self, episode: Episode) -> JudgeResult:
+            asked = self.usage.requests + 1
+            self.usage = Usage(asked, prompt_tokens=10 * asked)
+            scores = {seat.agent: {"goal": 1.0} for seat in episode.seats}
+            return JudgeResult("ok", scores)
+
+    games, generator = terse_games
+    assert games([GamePlan({"num_players": 4}, 1)], generator).judge_usage is None
+    judge = Counting()
+    judged = ModelGames(
+        "werewolf_v0",
+        {"discussion_rounds": 1, "prompt_style": "terse", "judge": judge},
+        ChatTokenizer(terse_tokenizer()),
+        max_new_tokens_speak=4,
+        max_new_tokens_choose=4,
+        temperature=1.0,
+        constrain_choices=True,
+    )
+    plans = [GamePlan({"num_players": 4}, seed) for seed in (1, 2)]
+    for _ in range(2):
+        generator.forget()
+        assert judged(plans, generator).judge_usage == Usage(2, prompt_tokens=20)
 
 
 def test_model_games_refuses_unknown_arguments(

@@ -15,7 +15,7 @@ from omar_trainers.baselines import RoleBaseline
 from omar_trainers.critic import ValueEstimates
 from omar_trainers.scoring import FREE, OwnTokens
 from omar_trainers.selfplay import RoundTensors, RowFacts
-from omar_trainers.targets import TargetEstimator, critic_targets, role_advantages
+from omar_trainers.targets import RowReturn, TargetEstimator, critic_targets, role_advantages
 from tests.trainers.fake_games import save_tiny_model, tiny_settings
 
 TURN_INDEX = torch.tensor([[0, 0, -1, 1], [0, 0, -1, 1]])
@@ -44,7 +44,7 @@ VALUES = ValueEstimates(
 )
 
 
-@pytest.mark.parametrize("advantage", ["hierarchical", "token_gae"])
+@pytest.mark.parametrize("advantage", ["hierarchical", "token_gae", "turn_gae"])
 def test_only_rows_that_go_on_are_bootstrapped(tmp_path: Path, advantage: str) -> None:
     args = tiny_settings(tmp_path, advantage=advantage)
     ended, going_on = critic_targets(args, rows([False, True]), VALUES, None).returns
@@ -64,6 +64,13 @@ def test_the_settings_reach_the_estimator(tmp_path: Path) -> None:
     assert returns(gamma_token=0.5) == pytest.approx([0.5, 1.0, 0.0, 1.0])
     assert returns(lam_turn=0.0) == pytest.approx([0.4, 0.4, 0.0, 1.0])
     assert returns(lam_token=0.0) == pytest.approx([0.2, 1.0, 0.0, 1.0])
+    by_turn = {"advantage": "turn_gae", "gamma_token": 0.3, "lam_token": 0.0}
+    assert returns(**by_turn) == pytest.approx([1.0, 1.0, 0.0, 1.0])
+    assert returns(**by_turn, gamma_turn=0.5) == pytest.approx([0.5, 0.5, 0.0, 1.0])
+    assert returns(**by_turn, lam_turn=0.0) == pytest.approx([0.4, 0.4, 0.0, 1.0])
+    by_token = {"advantage": "token_gae", "gamma_turn": 0.3, "lam_turn": 0.0}
+    assert returns(**by_token) == pytest.approx([1.0, 1.0, 0.0, 1.0])
+    assert returns(**by_token, gamma_token=0.5) == pytest.approx([0.25, 0.5, 0.0, 1.0])
 
 
 def test_token_rewards_are_passed_on(tmp_path: Path) -> None:
@@ -74,13 +81,16 @@ def test_token_rewards_are_passed_on(tmp_path: Path) -> None:
     assert moved == pytest.approx([-0.3, 0.0, 0.0, 0.0])
 
 
-def test_dummy_rows_enter_no_running_mean() -> None:
+def test_rows_that_teach_nothing_enter_no_running_mean() -> None:
     baseline = RoleBaseline(0.9)
-    first = role_advantages(baseline, paid(("seer", 1.0), ("", 0.0), ("wolf", -1.0)))
-    assert first.tolist() == [1.0, 0.0, -1.0]
-    second = role_advantages(baseline, paid(("seer", 1.0), ("", 0.0), ("wolf", 0.0)))
-    assert second.tolist() == pytest.approx([0.0, 0.0, 1.0])
+    idle = [RowReturn("", 0.0, False), RowReturn("wolf", 5.0, False)]
+    seer, wolf = RowReturn("seer", 1.0, True), RowReturn("wolf", -1.0, True)
+    assert role_advantages(baseline, [seer, *idle, wolf]).tolist() == [1.0, 0.0, 0.0, -1.0]
+    wolf = RowReturn("wolf", 0.0, True)
+    second = role_advantages(baseline, [seer, *idle, wolf])
+    assert second.tolist() == pytest.approx([0.0, 0.0, 0.0, 1.0])
     assert set(baseline.means) == {"seer", "wolf"}
+    assert role_advantages(baseline, idle).tolist() == [0.0, 0.0]
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,8 @@ class OMARConfig(
             raise ConfigError(
                 f"critic_only_iterations needs a critic, and advantage {self.advantage} has none"
             )
+        if self.alarm == "rollback":
+            self._check_rollback()
         if self.resume_from_checkpoint is not None and self.resume != "auto":
             raise ConfigError("resume_from_checkpoint and resume exclude each other: give one")
         if self.scale_rewards not in ("none", False):
@@ -186,6 +188,11 @@ class OMARConfig(
                 "generation_kwargs, chat_template_kwargs and cache_implementation have no effect "
                 "on self-play: leave them out, or pass the trainer a generator"
             )
+        if self.save_only_model or self.ignore_data_skip or self.enable_jit_checkpoint:
+            raise ConfigError(
+                "a run does not go on as it was with save_only_model, ignore_data_skip or "
+                "enable_jit_checkpoint: leave them off (SIGTERM saves a checkpoint anyway)"
+            )
         if self.use_adaptive_entropy:
             raise ConfigError("use_adaptive_entropy is not supported: set entropy_coef")
         if self.pad_to_multiple_of not in (None, "auto", "none", "null"):
@@ -194,6 +201,18 @@ class OMARConfig(
             raise ConfigError(
                 "eval_strategy must be no: self-play's own win rate measures nothing; evaluate a "
                 "checkpoint against its start in the arena"
+            )
+
+    def _check_rollback(self) -> None:
+        if str(self.save_strategy) in ("no", "SaveStrategy.NO"):
+            raise ConfigError("alarm rollback needs checkpoints: set save_strategy to steps")
+        # From the last good readings to the ring, and back to a checkpoint before them.
+        needed = 1 + -(-(self.alarm_patience + 1) // self.save_iterations)
+        if self.save_total_limit and self.save_total_limit < needed:
+            raise ConfigError(
+                f"alarm rollback goes back {self.alarm_patience + 1} iterations or more, but of "
+                f"checkpoints every {self.save_iterations} iterations only the last "
+                f"{self.save_total_limit} are kept: set save_total_limit to {needed} or more"
             )
 
     def _derive_rows_and_steps(self) -> None:

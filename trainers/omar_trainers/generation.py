@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,82 +19,35 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from omar_trainers.generation_protocol import (
+    GenerationRequest,
+    GenerationResult,
+    StreamingGenerator,
+    TextGenerator,
+    check_request,
+)
 from omar_trainers.kv_cache import CachedRow, WorkingCache, kv_shape
-from omar_trainers.trie import ChoiceTrie
+from omar_trainers.reply import Decode, ReplyFactory, ReplyState, StopFinder
 
-
-@dataclass(frozen=True)
-class GenerationRequest:
-    """One reply to sample.
-
-    Attributes:
-        row: names the row; requests of one row only ever grow at the end.
-        ids: the whole row so far, at least one token.
-        max_new_tokens: at most this many tokens are sampled, at least 1.
-        choices: token ids of each legal label, without the end token; the
-            reply is one of them and then the end token. None is free text.
-        temperature: 0 is greedy.
-    """
-
-    row: Hashable
-    ids: Sequence[int]
-    max_new_tokens: int
-    choices: tuple[tuple[int, ...], ...] | None
-    temperature: float
-
-
-@dataclass(frozen=True)
-class GenerationResult:
-    """One sampled reply.
-
-    Attributes:
-        ids: the new tokens, with the end token if it was sampled.
-        logprobs: log-probability (nats) of each under the request's temperature
-            and choice mask; 0.0 at temperature 0.
-        allowed: the token ids that were allowed at each, None for all.
-        finished: whether the end token was sampled.
-    """
-
-    ids: list[int]
-    logprobs: list[float]
-    allowed: list[tuple[int, ...] | None]
-    finished: bool
-
-
-class TextGenerator(Protocol):
-    """Samples replies for a batch of rows.
-
-    Attributes:
-        max_context: longest row (tokens, sampled ones included) it can hold.
-    """
-
-    @property
-    def max_context(self) -> int: ...
-
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
-        """One result per request, in order."""
-        ...
-
-    def forget(self) -> None:
-        """Drop what is cached about rows, for instance after a weight update."""
-        ...
+__all__ = [
+    "GenerationRequest",
+    "GenerationResult",
+    "StreamingGenerator",
+    "TextGenerator",
+    "TransformersGenerator",
+]
 
 
 @dataclass
 class _Running:
-    """A request on its way: what is sampled, and what the model has yet to read."""
+    """A reply on its way, and what the model has read of its row already."""
 
-    request: GenerationRequest
-    trie: ChoiceTrie | None
+    reply: ReplyState
     cached: CachedRow | None
-    ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    allowed: list[tuple[int, ...] | None] = field(default_factory=list)
-    finished: bool = False
 
     @property
-    def done(self) -> bool:
-        return self.finished or len(self.ids) >= self.request.max_new_tokens
+    def request(self) -> GenerationRequest:
+        return self.reply.request
 
     @property
     def num_cached(self) -> int:
@@ -103,23 +56,6 @@ class _Running:
     @property
     def final_length(self) -> int:
         return len(self.request.ids) + self.request.max_new_tokens
-
-    def allowed_next(self, end_token_id: int) -> tuple[int, ...] | None:
-        return None if self.trie is None else self.trie.allowed(tuple(self.ids), end_token_id)
-
-    def take(self, token: int, logprob: float, allowed: tuple[int, ...] | None, end: int) -> None:
-        self.ids.append(token)
-        self.logprobs.append(logprob)
-        self.allowed.append(allowed)
-        self.finished = token == end
-
-    def take_forced(self, end_token_id: int) -> None:
-        """Take every token to which there is no alternative: it needs no forward pass."""
-        while not self.done:
-            allowed = self.allowed_next(end_token_id)
-            if allowed is None or len(allowed) > 1:
-                return
-            self.take(allowed[0], 0.0, allowed, end_token_id)
 
 
 def _grouped_attention(
@@ -167,6 +103,7 @@ class TransformersGenerator:
         max_batch_tokens: tokens of rows, padding included, that are held in one
             batch; more requests are worked off batch by batch. Bounds memory.
         max_prefill_tokens: new tokens, padding included, in one forward pass.
+        decode: reads the tokens of a reply; needed where requests have stop strings.
 
     Raises:
         ValueError: the model or a setting is unusable; the message says why.
@@ -182,6 +119,7 @@ class TransformersGenerator:
         max_context: int,
         max_batch_tokens: int = 65_536,
         max_prefill_tokens: int = 4_096,
+        decode: Decode | None = None,
     ) -> None:
         for name, value in (
             ("max_context", max_context),
@@ -191,7 +129,8 @@ class TransformersGenerator:
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self._model = model
-        self._end = end_token_id
+        self._begin = ReplyFactory(end_token_id).begin
+        self._stops = None if decode is None else StopFinder(decode)
         self._pad = pad_token_id
         self._max_context = max_context
         self._max_batch_tokens = max_batch_tokens
@@ -216,13 +155,14 @@ class TransformersGenerator:
 
         Raises:
             ValueError: an impossible request: an empty row, two requests for one
-                row, a row that would outgrow ``max_context``, or an empty choice.
+                row, a row that would outgrow ``max_context``, an empty choice, or stop
+                strings where the generator cannot read its tokens.
         """
         running = self._start(requests)
         with self._inference():
             for batch in self._batches(running):
                 self._run(batch)
-        return [GenerationResult(r.ids, r.logprobs, r.allowed, r.finished) for r in running]
+        return [state.reply.result(state.num_cached) for state in running]
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -240,47 +180,30 @@ class TransformersGenerator:
             self._model.train(was_training)
 
     def _start(self, requests: Sequence[GenerationRequest]) -> list[_Running]:
-        tries: dict[tuple[tuple[int, ...], ...], ChoiceTrie] = {}
         running: list[_Running] = []
         seen: set[Hashable] = set()
         for request in requests:
-            self._check(request, seen)
+            if request.row in seen:
+                raise ValueError(f"row {request.row!r} is asked for twice in one call")
+            check_request(request, self._max_context)
+            if request.stop and self._stops is None:
+                raise ValueError(
+                    f"row {request.row!r} has stop strings, but the generator cannot read its "
+                    "tokens: construct it with decode"
+                )
             seen.add(request.row)
-            trie = None
-            if request.choices is not None:
-                trie = tries.get(request.choices)
-                if trie is None:
-                    trie = tries[request.choices] = ChoiceTrie(request.choices)
             cached = self._rows.get(request.row)
             # The last token is always fed, for it is its logits that are wanted.
             if cached is not None and not cached.is_proper_prefix_of(request.ids):
                 cached = None
-            state = _Running(request, trie, cached)
-            state.take_forced(self._end)
-            running.append(state)
+            running.append(_Running(self._begin(request), cached))
         return running
-
-    def _check(self, request: GenerationRequest, seen: set[Hashable]) -> None:
-        if request.row in seen:
-            raise ValueError(f"row {request.row!r} is asked for twice in one call")
-        if not request.ids:
-            raise ValueError(f"row {request.row!r} is empty: give it a prompt first")
-        if request.max_new_tokens < 1:
-            raise ValueError(f"row {request.row!r}: max_new_tokens must be at least 1")
-        if request.temperature < 0:
-            raise ValueError(f"row {request.row!r}: temperature must not be negative")
-        if len(request.ids) + request.max_new_tokens > self._max_context:
-            raise ValueError(
-                f"row {request.row!r} has {len(request.ids)} tokens and wants "
-                f"{request.max_new_tokens} more, past max_context={self._max_context}: "
-                "close the row as truncated, or construct the generator with a larger one"
-            )
 
     def _batches(self, running: list[_Running]) -> Iterator[list[_Running]]:
         """Rows of like lengths together, each batch within ``max_batch_tokens``."""
         batch: list[_Running] = []
         longest = 0
-        waiting = [r for r in running if not r.done]
+        waiting = [r for r in running if not r.reply.done]
         for state in sorted(waiting, key=lambda r: r.final_length):
             longest = max(longest, state.final_length)
             if batch and (len(batch) + 1) * longest > self._max_batch_tokens:
@@ -301,7 +224,7 @@ class TransformersGenerator:
         while True:
             self._sample(active, logits)
             for i in range(len(active) - 1, -1, -1):
-                if active[i].done:
+                if active[i].reply.done:
                     self._store(i, active[i])
                     cache.drop(i)
                     active[i] = active[-1]
@@ -309,7 +232,7 @@ class TransformersGenerator:
             if not active:
                 return
             fresh = [
-                state.ids[length - len(state.request.ids) :]
+                state.reply.ids[length - len(state.request.ids) :]
                 for state, length in zip(active, cache.lengths, strict=True)
             ]
             logits = self._forward(slice(0, len(active)), fresh)
@@ -317,12 +240,12 @@ class TransformersGenerator:
     def _store(self, index: int, state: _Running) -> None:
         """Remember the row's keys and values. Its last tokens, unread so far, are
         read with whatever the row's next request adds."""
-        ids = [*state.request.ids, *state.ids][: self._cache.lengths[index]]
+        ids = [*state.request.ids, *state.reply.ids][: self._cache.lengths[index]]
         self._rows[state.request.row] = self._cache.row(index, ids)
 
     def _prefill(self, active: list[_Running]) -> Tensor:
         """Read all that the model has not read of the rows. -> logits (B, V)."""
-        fresh = [[*r.request.ids[r.num_cached :], *r.ids] for r in active]
+        fresh = [[*r.request.ids[r.num_cached :], *r.reply.ids] for r in active]
         parts: list[Tensor] = []
         start = 0
         while start < len(active):
@@ -357,22 +280,30 @@ class TransformersGenerator:
 
     def _sample(self, active: list[_Running], logits: Tensor) -> None:
         """Sample the next token of each row from its logits (B, V)."""
-        allowed = [state.allowed_next(self._end) for state in active]
+        allowed = [state.reply.allowed_next() for state in active]
         _mask_choices(logits, allowed)
         temperatures = [state.request.temperature for state in active]
         scale = torch.tensor([t if t > 0 else 1.0 for t in temperatures], device=logits.device)
         log_probs = torch.log_softmax(logits / scale[:, None], dim=-1)
-        tokens = torch.multinomial(log_probs.exp(), 1, generator=self._random)
-        scores = log_probs.gather(1, tokens)[:, 0].tolist()
-        sampled = tokens[:, 0].tolist()
+        tokens = torch.multinomial(log_probs.exp(), 1, generator=self._random)[:, 0]
         if 0 in temperatures:
-            best = logits.argmax(dim=-1).tolist()
-            for i, temperature in enumerate(temperatures):
-                if temperature == 0:
-                    sampled[i], scores[i] = best[i], 0.0
-        for state, token, score, legal in zip(active, sampled, scores, allowed, strict=True):
-            state.take(token, score, legal, self._end)
-            state.take_forced(self._end)
+            greedy = torch.tensor([t == 0 for t in temperatures], device=logits.device)
+            tokens = torch.where(greedy, logits.argmax(dim=-1), tokens)
+        scores = log_probs.gather(1, tokens[:, None])[:, 0]
+        # One transfer: on a GPU each of them waits for all that is queued.
+        sampled = torch.stack((tokens.double(), scores.double())).tolist()
+        for state, token, score, legal in zip(active, *sampled, allowed, strict=True):
+            self._take(state, int(token), score, legal)
+
+    def _take(
+        self, state: _Running, token: int, score: float, legal: tuple[int, ...] | None
+    ) -> None:
+        reply, stop = state.reply, state.request.stop
+        reply.take(token, score, legal)
+        if stop and legal is None and not reply.finished:
+            assert self._stops is not None  # else the request had been refused
+            reply.stopped = self._stops.reached(reply.ids, stop)
+        reply.take_forced()
 
 
 def _mask_choices(logits: Tensor, allowed: list[tuple[int, ...] | None]) -> None:

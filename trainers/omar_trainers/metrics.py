@@ -1,16 +1,22 @@
 """What is measured in an iteration, and where it is written.
 
-Names: ``win/`` share of games per winner, ``return/`` per role, ``reward/`` per
-component, ``game/`` and ``row/`` shape and health of the games, ``entropy``,
-``policy/`` and ``critic/`` the update (means over own tokens), ``time/`` seconds.
+Names: ``win/`` share of games per winner (of those that no past model played in),
+``return/`` per role, ``team_return/`` per team, ``reward/`` per component, ``game/``
+and ``row/`` shape and health of the games, ``judge/`` what judging costs per game,
+``pool/`` the live model's share of the points against past ones, ``entropy``,
+``policy/``, ``advantage/`` and ``critic/`` the update (means over own tokens),
+``filter/``, ``alarm/`` and ``watch/`` what watches over the run, ``time/`` seconds of
+each phase (a checkpoint's count to the iteration after it), ``play/`` sampled tokens
+and ``score/`` and ``train/`` tokens of rows per second and process.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -24,11 +30,16 @@ from transformers import (
     TrainingArguments,
 )
 
-from omar_envs.types import Episode
-from omar_trainers.selfplay import SelfPlayRound
+from omar_envs.judging import JUDGE
+from omar_envs.metering import Usage
+from omar_envs.types import SPEAK, Episode
+from omar_trainers.files import atomic_write
+from omar_trainers.moments import Spread, gather_spreads
+from omar_trainers.selfplay import SeatKey, SelfPlayRound
 
 METRICS_FILE = "metrics.jsonl"
 NO_WINNER = "nobody"
+_NOBODY_WON = f"win/{NO_WINNER}"
 
 
 def is_replaced(name: str) -> bool:
@@ -62,62 +73,111 @@ def add_means(parts: Iterable[Mapping[str, Mean]]) -> dict[str, Mean]:
         for name, mean in part.items():
             known = sums.get(name, Mean(0.0, 0.0))
             sums[name] = Mean(known.total + mean.total, known.count + mean.count)
+    if _NOBODY_WON in sums:
+        # A process names only the winners that it saw, and nobody in any case.
+        games = sums[_NOBODY_WON].count
+        sums |= {name: Mean(s.total, games) for name, s in sums.items() if name.startswith("win/")}
     return dict(sorted(sums.items()))
 
 
 def round_means(played: SelfPlayRound) -> dict[str, Mean]:
     """Means over a round's games, seats and rows; dummy rows enter none."""
-    means = episode_means(played.episodes)
+    means = episode_means(played.episodes, played.frozen)
     rows = [row for row in played.rows if row.turn_rewards]
+    turns = sum(len(row.turn_rewards) for row in rows)
     means["row/tokens"] = Mean(
         sum(len(r.prompt_ids) + len(r.completion_ids) for r in rows), len(rows)
     )
     means["row/own_tokens"] = Mean(played.own_tokens, len(rows))
+    means["row/turns"] = Mean(turns, len(rows))
+    means["row/tokens_per_turn"] = Mean(played.own_tokens, turns)
     means["game/truncated_rows"] = Mean(played.truncated_rows, played.num_seats)
     means["game/unscored"] = Mean(played.unscored, played.num_seats)
+    means |= judge_means(played.episodes, played.judge_usage)
+    if played.filtered is not None:
+        counts = played.filtered.counts()
+        counts["dropped"] = sum(counts.values())
+        for reason, count in counts.items():
+            means[f"filter/{reason}"] = Mean(count, played.filtered.speeches)
+        means["filter/unjudged"] = Mean(played.filtered.unjudged, len(played.episodes))
     return means
 
 
-def episode_means(episodes: Iterable[Episode]) -> dict[str, Mean]:
-    """Win rates, returns per role, reward components, share of invalid acts."""
+def episode_means(episodes: Iterable[Episode], frozen: Container[SeatKey] = ()) -> dict[str, Mean]:
+    """Win rates, returns per role and team, reward components, shape of the talk.
+
+    Args:
+        episodes: the games.
+        frozen: seats (index of the episode, agent) that no live model played. They
+            enter nothing but the number of acts, and their games no win rate.
+    """
     episodes = list(episodes)
-    games = len(episodes)
     sums: dict[str, list[float]] = {}
-    winners: dict[str, int] = {}
-    turns = invalid = 0
-    for episode in episodes:
-        turns += len(episode.turns)
-        invalid += sum(not turn.valid for turn in episode.turns)
-        if "winner" in episode.outcome:
-            # Counted even where nobody wins: every process names the same winners.
-            winners.setdefault(NO_WINNER, 0)
-            winner = episode.outcome["winner"] or NO_WINNER
-            winners[winner] = winners.get(winner, 0) + 1
-            for team in set(episode.outcome.get("teams", {}).values()):
-                winners.setdefault(team, 0)
-        for seat in episode.seats:
+    winners: dict[str, list[float]] = {}
+    for game, episode in enumerate(episodes):
+        live = [seat for seat in episode.seats if (game, seat.agent) not in frozen]
+        if len(live) == len(episode.seats):
+            _count_winner(episode, winners)
+        teams = episode.outcome.get("teams", {})
+        for seat in live:
             parts = episode.rewards[seat.agent]
             for component, amount in parts.items():
                 if amount is not None:
                     sums.setdefault(f"reward/{component}", []).append(amount)
             if None not in parts.values():
-                role = seat.role or "seat"
-                sums.setdefault(f"return/{role}", []).append(episode.total_reward(seat.agent))
+                earned = episode.total_reward(seat.agent)
+                sums.setdefault(f"return/{seat.role or 'seat'}", []).append(earned)
+                if seat.agent in teams:
+                    sums.setdefault(f"team_return/{teams[seat.agent]}", []).append(earned)
+        agents = {seat.agent for seat in live}
+        for turn in episode.turns:
+            if turn.agent in agents:
+                sums.setdefault("game/invalid_acts", []).append(float(not turn.valid))
+                if turn.valid and turn.request.kind == SPEAK:
+                    words = len(turn.text.split())
+                    sums.setdefault("game/words_per_speech", []).append(words)
     means = {name: Mean(math.fsum(values), len(values)) for name, values in sums.items()}
-    means |= {f"win/{winner}": Mean(count, games) for winner, count in winners.items()}
-    means["game/acts"] = Mean(turns, games)
-    means["game/invalid_acts"] = Mean(invalid, turns)
-    means["game/time_limit"] = Mean(sum(episode.truncated for episode in episodes), games)
+    means |= {f"win/{name}": Mean(math.fsum(won), len(won)) for name, won in winners.items()}
+    means["game/acts"] = Mean(sum(len(episode.turns) for episode in episodes), len(episodes))
+    means["game/time_limit"] = Mean(sum(episode.truncated for episode in episodes), len(episodes))
+    return means
+
+
+def judge_means(episodes: Sequence[Episode], usage: Usage | None) -> dict[str, Mean]:
+    """Share of games whose judgement failed, and what was asked of judges per game.
+
+    Nothing where no judge pays, and no usage where judges do not count it.
+    """
+    judged = [
+        [parts[JUDGE] for parts in episode.rewards.values() if JUDGE in parts]
+        for episode in episodes
+    ]
+    judged = [amounts for amounts in judged if amounts]
+    means = {}
+    if judged:
+        means["judge/failed"] = Mean(sum(None in amounts for amounts in judged), len(judged))
+    if usage is not None:
+        means["judge/calls"] = Mean(usage.requests, len(episodes))
+        means["judge/failed_calls"] = Mean(usage.failures, usage.requests)
+        means["judge/prompt_tokens"] = Mean(usage.prompt_tokens, len(episodes))
+        means["judge/completion_tokens"] = Mean(usage.completion_tokens, len(episodes))
+        if usage.cost is not None:
+            means["judge/cost"] = Mean(usage.cost, len(episodes))
     return means
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Mean:
-    """1 − Var(R − V)/Var(R) over unmasked tokens, all (B, T); not counted if R is constant."""
-    target, error = returns[mask], (returns - values)[mask]
-    variance = float(target.var(correction=0)) if target.numel() else 0.0
+    """1 − Var(R − V)/Var(R) over unmasked tokens, all (B, T); not counted if R is constant.
+
+    Over the tokens of all processes, each of which has to call it.
+    """
+    spread = gather_spreads(
+        {"target": Spread.of(returns[mask]), "error": Spread.of((returns - values)[mask])}
+    )
+    variance = spread["target"].variance
     if variance == 0.0:
         return Mean(0.0, 0)
-    return Mean(1.0 - float(error.var(correction=0)) / variance, 1)
+    return Mean(1.0 - spread["error"].variance / variance, 1)
 
 
 class MetricsWriter(TrainerCallback):
@@ -132,10 +192,9 @@ class MetricsWriter(TrainerCallback):
         if not state.is_world_process_zero:
             return
         path = Path(args.output_dir) / METRICS_FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        known = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in known if json.loads(line)["step"] <= state.global_step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        known = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+        with atomic_write(path) as file:
+            file.writelines(line for line in known if _is_before(line, state.global_step))
 
     def on_log(
         self,
@@ -156,6 +215,9 @@ class MetricsWriter(TrainerCallback):
         }
         with (Path(args.output_dir) / METRICS_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+            file.flush()
+            # A checkpoint that survives a loss of power must find its lines.
+            os.fsync(file.fileno())
 
 
 class IterationProgress(TrainerCallback):
@@ -215,6 +277,24 @@ class IterationProgress(TrainerCallback):
 
 
 _SHOWN = ("game/invalid_acts", "entropy", "critic/explained_variance", "time/iteration")
+
+
+def _count_winner(episode: Episode, winners: dict[str, list[float]]) -> None:
+    """Add 1 to the list of who won and 0 to those of the others, each as long as the longest."""
+    if "winner" not in episode.outcome:
+        return
+    games = len(next(iter(winners.values()), []))
+    winner = episode.outcome["winner"] or NO_WINNER
+    # Listed even where they never win: every process names the same winners.
+    for name in (NO_WINNER, winner, *episode.outcome.get("teams", {}).values()):
+        winners.setdefault(name, [0.0] * games)
+    for name, won in winners.items():
+        won.append(float(name == winner))
+
+
+def _is_before(line: bytes, step: int) -> bool:
+    """Whether a line is whole and of no later step."""
+    return line.endswith(b"\n") and json.loads(line)["step"] <= step
 
 
 def _iteration(args: TrainingArguments, state: TrainerState) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from omar_envs.policy import Reply
 from omar_envs.types import CHOOSE, View
-from omar_trainers.generation import (
+from omar_trainers.generation import TransformersGenerator
+from omar_trainers.generation_protocol import (
     GenerationRequest,
+    GenerationResult,
     TextGenerator,
-    TransformersGenerator,
+    as_stream,
 )
+from omar_trainers.reply import text_before_stop
 from omar_trainers.rows import RowBook, RowKey, TokenRow
 from omar_trainers.tokens import ChatTokenizer
 
@@ -22,7 +26,9 @@ class ModelPolicy:
     """Answers views by sampling; one growing row of tokens per game and agent.
 
     A row that would outgrow the context is closed: its further replies are
-    silence. Nothing is cut.
+    silence. Nothing is cut. With a generator that streams, the policy streams
+    (:class:`omar_envs.policy.StreamingPolicy`); otherwise all that is asked at once
+    is one batch.
 
     Args:
         generator: samples the replies.
@@ -30,11 +36,15 @@ class ModelPolicy:
         max_new_tokens_speak: longest speech, end token included.
         max_new_tokens_choose: longest choice, where it is not constrained.
         temperature: of the sampling; 0 is greedy.
+        temperature_choose: of choices, where it is another one. Rows to learn from
+            need one temperature throughout, for they are scored at one.
         constrain_choices: sample choices from their legal labels only.
+        stop: a free reply ends where one of these stands. The tokens that spell it
+            belong to the row; the game gets the text before it.
         name: what episodes call it.
 
     Raises:
-        ValueError: a limit below 1, or a negative temperature.
+        ValueError: a limit below 1, a negative temperature, or an empty stop string.
     """
 
     def __init__(
@@ -45,21 +55,32 @@ class ModelPolicy:
         max_new_tokens_speak: int = 128,
         max_new_tokens_choose: int = 32,
         temperature: float = 1.0,
+        temperature_choose: float | None = None,
         constrain_choices: bool = True,
+        stop: Sequence[str] = (),
         name: str = "model",
     ) -> None:
         if max_new_tokens_speak < 1 or max_new_tokens_choose < 1:
             raise ValueError("max_new_tokens_speak and max_new_tokens_choose must be at least 1")
-        if temperature < 0:
-            raise ValueError(f"temperature must not be negative, got {temperature}")
-        self._generator = generator
+        choosing = temperature if temperature_choose is None else temperature_choose
+        if min(temperature, choosing) < 0:
+            raise ValueError(
+                f"temperature must not be negative, got {temperature} and, to choose, {choosing}"
+            )
+        if "" in stop:
+            raise ValueError("stop holds an empty string: every reply would end where it begins")
+        self._stream = as_stream(generator)
         self._tokens = tokens
         self._max_speak = max_new_tokens_speak
         self._max_choose = max_new_tokens_choose
         self._temperature = temperature
+        self._temperature_choose = choosing
         self._constrain = constrain_choices
+        self._stop = tuple(stop)
         self._book = RowBook(tokens, generator.max_context)
         self._name = name
+        self._waiting: dict[Hashable, tuple[View, TokenRow]] = {}
+        self._silent: list[Reply] = []
 
     @classmethod
     def from_pretrained(
@@ -68,9 +89,11 @@ class ModelPolicy:
         *,
         seed: int = 0,
         temperature: float = 1.0,
+        temperature_choose: float | None = None,
         max_new_tokens_speak: int = 128,
         max_new_tokens_choose: int = 32,
         constrain_choices: bool = True,
+        stop: Sequence[str] = (),
         max_context: int | None = None,
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
@@ -81,8 +104,8 @@ class ModelPolicy:
         Args:
             path: what ``from_pretrained`` of `transformers` takes.
             seed: of the sampling.
-            temperature, max_new_tokens_speak, max_new_tokens_choose,
-            constrain_choices: as for the class.
+            temperature, temperature_choose, max_new_tokens_speak,
+            max_new_tokens_choose, constrain_choices, stop: as for the class.
             max_context: longest row; by default what the model was made for.
             dtype: of the weights; by default what they are stored in.
             device: where the model runs; by default a GPU if there is one.
@@ -101,6 +124,7 @@ class ModelPolicy:
             pad_token_id=tokens.pad_token_id,
             seed=seed,
             max_context=max_context or model.config.max_position_embeddings,
+            decode=tokens.decode,
         )
         return cls(
             generator,
@@ -108,7 +132,9 @@ class ModelPolicy:
             max_new_tokens_speak=max_new_tokens_speak,
             max_new_tokens_choose=max_new_tokens_choose,
             temperature=temperature,
+            temperature_choose=temperature_choose,
             constrain_choices=constrain_choices,
+            stop=stop,
             name=name or Path(path).name,
         )
 
@@ -134,29 +160,32 @@ class ModelPolicy:
             ValueError: a view without a request, or a choice that the tokenizer
                 cannot spell.
         """
-        replies = [""] * len(views)
-        asked: list[int] = []
+        self.submit(views)
+        texts: dict[tuple[int, str], str] = {}
+        while self._waiting or self._silent:
+            texts |= {(reply.game, reply.agent): reply.text for reply in self.poll()}
+        return [texts[view.game, view.agent] for view in views]
+
+    def submit(self, views: Sequence[View]) -> None:
+        """Ask the generator, beside what is under way; one reply per row at a time.
+
+        Raises:
+            ValueError: as :meth:`act`.
+        """
         requests: list[GenerationRequest] = []
-        for i, view in enumerate(views):
-            choices, max_new_tokens = self._limits(view)
-            row = self._book.read(view, max_new_tokens)
-            if row is not None:
-                asked.append(i)
-                requests.append(
-                    GenerationRequest(
-                        row=(view.game, view.agent),
-                        ids=row.ids,
-                        max_new_tokens=max_new_tokens,
-                        choices=choices,
-                        temperature=self._temperature,
-                    )
-                )
-        for i, result in zip(asked, self._generator.generate(requests), strict=True):
-            self._book.write(
-                views[i], result.ids, result.logprobs, result.allowed, finished=result.finished
-            )
-            replies[i] = self._tokens.decode(result.ids)
-        return replies
+        for view in views:
+            request = self._request(view)
+            if request is None:
+                self._silent.append(Reply(view.game, view.agent, ""))
+            else:
+                requests.append(request)
+        if requests:
+            self._stream.submit(requests)
+
+    def poll(self) -> list[Reply]:
+        """Replies since the last call; waits for one if any is under way."""
+        silent, self._silent = self._silent, []
+        return silent + [self._take(row, result) for row, result in self._stream.poll()]
 
     def take_rows(self) -> dict[RowKey, TokenRow]:
         """The latest row of every game and agent since the last call.
@@ -165,6 +194,42 @@ class ModelPolicy:
         row begun anew in mid-game encodes the earlier replies as prompt.
         """
         return self._book.take()
+
+    def _request(self, view: View) -> GenerationRequest | None:
+        """What to ask for, or None if the view's row is closed."""
+        choices, max_new_tokens = self._limits(view)
+        row = self._book.read(view, max_new_tokens)
+        if row is None:
+            return None
+        key = (view.game, view.agent)
+        self._waiting[key] = (view, row)
+        choosing = view.request is not None and view.request.kind == CHOOSE
+        return GenerationRequest(
+            row=key,
+            ids=row.ids,
+            max_new_tokens=max_new_tokens,
+            choices=choices,
+            temperature=self._temperature_choose if choosing else self._temperature,
+            stop=self._stop if choices is None else (),
+        )
+
+    def _take(self, key: Hashable, result: GenerationResult) -> Reply:
+        view, row = self._waiting.pop(key)
+        if result.num_cached is not None and len(row.ids) > row.prompt_length:
+            row.num_asked += len(row.ids)
+            row.num_reused += result.num_cached
+        self._book.write(
+            view,
+            result.ids,
+            result.logprobs,
+            result.allowed,
+            finished=result.finished,
+            stopped=result.stopped,
+        )
+        text = self._tokens.decode(result.ids)
+        return Reply(
+            view.game, view.agent, text_before_stop(text, self._stop) if result.stopped else text
+        )
 
     def _limits(self, view: View) -> tuple[tuple[tuple[int, ...], ...] | None, int]:
         """The request's choices as token ids, and how many tokens the reply may have."""

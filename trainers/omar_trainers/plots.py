@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +70,78 @@ def plot_learning(
     figure.savefig(path, dpi=120)
 
 
+def plot_run(path: Path, metrics: Sequence[Mapping[str, float]]) -> None:
+    """Draw what a run logged: a panel for each kind of curve that there is.
+
+    Args:
+        path: PNG to write.
+        metrics: one entry per iteration.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    logged = sorted({name for line in metrics for name in line})
+    panels = [(panel, curves) for panel in _PANELS if (curves := _curves(panel, logged))] or [
+        (_PANELS[0], {})
+    ]
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.8 * columns, 3.4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis, (panel, curves) in zip(axes, panels, strict=False):
+        _draw_metrics(axis, metrics, curves, panel.title, panel.unit)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    figure.suptitle(f"Means over the last {SMOOTHING} iterations", fontsize="medium")
+    figure.savefig(path, dpi=110)
+
+
+class _Panel(NamedTuple):
+    """Curves that share an axis; a name ends in ``/`` for all that begin so."""
+
+    title: str
+    unit: str
+    names: tuple[str, ...]
+
+
+_PANELS = (
+    _Panel("Return by role", "return per seat", ("return/",)),
+    _Panel("Self-play: who wins (no learning curve)", "share of games", ("win/",)),
+    _Panel("Against past models", "share of points", ("pool/score",)),
+    _Panel("Reward by component", "reward per seat", ("reward/",)),
+    _Panel("Held-out measure", "", ("watch/",)),
+    _Panel("Entropy of the model's own tokens", "nats per token", ("entropy",)),
+    _Panel("How far the policy moved", "nats per token", ("policy/kl", "policy/approx_kl")),
+    _Panel("Critic fit", "explained variance", ("critic/explained_variance",)),
+    _Panel(
+        "Health of the games",
+        "share",
+        (
+            *("game/invalid_acts", "alarm/repeated_speeches", "filter/dropped"),
+            *("game/unscored", "game/truncated_rows", "judge/failed"),
+        ),
+    ),
+    _Panel("Length of the talk", "words", ("game/words_per_speech",)),
+    _Panel(
+        "Time of an iteration",
+        "seconds",
+        ("time/play", "time/score", "time/train", "time/save", "time/watch"),
+    ),
+)
+
+
+def _curves(panel: _Panel, logged: Sequence[str]) -> dict[str, str]:
+    """Metrics of a panel that were logged, and what its legend calls them."""
+    found = [
+        name
+        for wanted in panel.names
+        for name in logged
+        if name == wanted or (wanted.endswith("/") and name.startswith(wanted))
+    ]
+    return {name: name.partition("/")[2] or name for name in found}
+
+
 def _draw_arena(axis: Any, points: Sequence[ArenaPoint], control: ArenaPoint) -> None:
     last = max((point.iteration for point in points), default=1)
     axis.fill_between(
@@ -100,7 +172,7 @@ def _draw_arena(axis: Any, points: Sequence[ArenaPoint], control: ArenaPoint) ->
 
 def _draw_metrics(
     axis: Any,
-    metrics: Sequence[dict[str, Any]],
+    metrics: Sequence[Mapping[str, Any]],
     names: dict[str, str],
     title: str,
     unit: str,
@@ -112,7 +184,11 @@ def _draw_metrics(
             / len(known[max(0, i + 1 - SMOOTHING) : i + 1])
             for i in range(len(known))
         ]
-        axis.plot([iteration for iteration, _ in known], smooth, label=label)
+        # A lone point makes no line, and a dollar sign would begin a formula.
+        marker = "." if len(known) < SMOOTHING else ""
+        text = label.replace("$", r"\$")
+        axis.plot([iteration for iteration, _ in known], smooth, marker=marker, label=text)
     axis.set(title=title, xlabel="iteration", ylabel=unit)
-    axis.legend(fontsize="small")
+    if names:
+        axis.legend(fontsize="small")
     axis.grid(alpha=0.3)

@@ -27,6 +27,10 @@ class TokenRow:
         prompt_length: tokens before the first own one.
         truncated: closed because it would outgrow the context; the episode
             went on, with silence from this seat.
+        cut_turns: turns whose reply the token limit cut.
+        num_asked: length of all that the backend was asked to go on from, summed
+            over the replies after the first; where the backend tells what it reuses.
+        num_reused: tokens of these that it did not have to read anew.
     """
 
     game: int
@@ -37,6 +41,9 @@ class TokenRow:
     allowed: list[tuple[int, ...] | None] = field(default_factory=list)
     prompt_length: int = 0
     truncated: bool = False
+    cut_turns: list[int] = field(default_factory=list)
+    num_asked: int = 0
+    num_reused: int = 0
 
     def read(self, ids: list[int]) -> None:
         """Append tokens that are not the model's."""
@@ -134,10 +141,19 @@ class RowBook:
         allowed: list[tuple[int, ...] | None],
         *,
         finished: bool,
+        stopped: bool = False,
     ) -> None:
-        """Append the reply to the view that was read last."""
+        """Append the reply to the view that was read last.
+
+        Args:
+            view, ids, logprobs, allowed: what was asked, and what was sampled.
+            finished: whether the end token was.
+            stopped: whether a stop string ended the reply instead.
+        """
         state = self._open[(view.game, view.agent)]
         state.row.write(view.num_acts, ids, logprobs, allowed)
+        if not (finished or stopped):
+            state.row.cut_turns.append(view.num_acts)
         state.finished = finished
 
     def take(self) -> dict[RowKey, TokenRow]:

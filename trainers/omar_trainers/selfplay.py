@@ -10,7 +10,7 @@ and seats that never spoke, become one masked dummy token.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -22,14 +22,21 @@ from torch import Tensor
 
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
+from omar_envs.metering import Usage
 from omar_envs.rollout import make, play_games
 from omar_envs.types import Episode, Seat
 from omar_trainers.config import OMARConfig
 from omar_trainers.generation import TextGenerator
+from omar_trainers.judge_usage import usage_between, usage_of
+from omar_trainers.judges import with_judge
 from omar_trainers.model_policy import ModelPolicy
 from omar_trainers.rows import TokenRow
 from omar_trainers.scoring import FREE, OwnTokens, allowed_table
 from omar_trainers.tokens import ChatTokenizer
+from omar_trainers.turn_quality import KEPT, TurnFilter
+
+SeatKey = tuple[int, str]
+"""Index of a game, and agent."""
 
 
 class GamePlan(NamedTuple):
@@ -45,11 +52,26 @@ class PlayedGames(NamedTuple):
     Attributes:
         episodes: one per plan, in order.
         rows: by (index of the plan, agent); an agent that never acted has none.
+        frozen: the past model that played in a seat, by (index of the plan, agent);
+            the learning model played in all others.
+        judge_usage: what was asked of judges for these games, where they count it.
     """
 
     episodes: list[Episode]
-    rows: dict[tuple[int, str], TokenRow]
+    rows: dict[SeatKey, TokenRow]
+    frozen: Mapping[SeatKey, str] = {}
+    judge_usage: Usage | None = None
 
+
+class SeatKind(NamedTuple):
+    """Role and team of a seat, None where the game has none."""
+
+    role: str | None
+    team: str | None
+
+
+Lineup = Callable[[GamePlan], Mapping[str, SeatKind]]
+"""Who will play in a game, by agent, before it is played."""
 
 PlayGames = Callable[[Sequence[GamePlan], TextGenerator], PlayedGames]
 """Plays games with one generator in every seat."""
@@ -63,7 +85,7 @@ class ModelGames:
         env_kwargs: arguments of the environment; a plan's scenario goes on top.
         tokens: of the model.
         max_new_tokens_speak, max_new_tokens_choose, temperature,
-        constrain_choices: as in :class:`~omar_trainers.model_policy.ModelPolicy`.
+        constrain_choices, stop: as in :class:`~omar_trainers.model_policy.ModelPolicy`.
     """
 
     def __init__(
@@ -76,6 +98,7 @@ class ModelGames:
         max_new_tokens_choose: int,
         temperature: float,
         constrain_choices: bool,
+        stop: Sequence[str] = (),
     ) -> None:
         self._env_name = env_name
         self._env_kwargs = env_kwargs
@@ -84,6 +107,7 @@ class ModelGames:
         self._max_new_tokens_choose = max_new_tokens_choose
         self._temperature = temperature
         self._constrain_choices = constrain_choices
+        self._stop = stop
         self._envs: dict[tuple[int, str], ConversationEnv] = {}
 
     def make(self, scenario: dict[str, Any]) -> ConversationEnv:
@@ -94,6 +118,12 @@ class ModelGames:
         """
         return make(self._env_name, self._env_kwargs | scenario)
 
+    def lineup(self, plan: GamePlan) -> dict[str, SeatKind]:
+        """Who will play in a game, and for which team: the deal follows from the seed."""
+        env = self._env(0, plan.scenario)
+        env.reset(seed=plan.seed)
+        return {agent: SeatKind(env.view(agent).role, team) for agent, team in env.teams.items()}
+
     def __call__(self, plans: Sequence[GamePlan], generator: TextGenerator) -> PlayedGames:
         policy = ModelPolicy(
             generator,
@@ -102,11 +132,15 @@ class ModelGames:
             max_new_tokens_choose=self._max_new_tokens_choose,
             temperature=self._temperature,
             constrain_choices=self._constrain_choices,
+            stop=self._stop,
         )
         # One environment per game, so that a row's game is its plan's index.
         envs = [self._env(slot, plan.scenario) for slot, plan in enumerate(plans)]
+        before = usage_of(env.judge for env in envs)
         episodes = play_games(envs, [plan.seed for plan in plans], lambda game, agent: policy)
-        return PlayedGames(episodes, policy.take_rows())
+        after = usage_of(env.judge for env in envs)
+        asked = None if before is None or after is None else usage_between(before, after)
+        return PlayedGames(episodes, policy.take_rows(), judge_usage=asked)
 
     def _env(self, slot: int, scenario: dict[str, Any]) -> ConversationEnv:
         key = (slot, json.dumps(scenario, sort_keys=True))
@@ -121,6 +155,8 @@ class SeedStream(IntEnum):
     GAMES = 0
     SAMPLING = 1
     CRITIC = 2
+    WATCH = 3
+    OPPONENTS = 4
 
 
 def model_games(args: OMARConfig, tokens: ChatTokenizer) -> ModelGames:
@@ -131,12 +167,13 @@ def model_games(args: OMARConfig, tokens: ChatTokenizer) -> ModelGames:
     """
     games = ModelGames(
         args.env_name,
-        args.env_kwargs or {},
+        with_judge(args.env_kwargs or {}, args.output_dir),
         tokens,
         max_new_tokens_speak=args.max_new_tokens_speak,
         max_new_tokens_choose=args.max_new_tokens_choose,
         temperature=args.temperature,
         constrain_choices=args.constrain_choices,
+        stop=args.stop_strings or (),
     )
     for scenario in args.load_scenarios():
         players = len(games.make(scenario).possible_agents)
@@ -264,15 +301,41 @@ class SelfPlayRound:
         played: games and token rows.
         seats: rows per game; missing ones are filled with dummies.
         filler: token id of a dummy row.
+        turn_filter: tells which turns teach nothing; None keeps all.
+        learns: tells whose rows are learned from; None takes all.
+
+    Attributes:
+        frozen, judge_usage: as in :class:`PlayedGames`.
+        filtered: what the filter said, None without one.
+        truncated_rows: seats whose row would have outgrown the context.
+        unscored: seats with a reward component that could not be determined.
+        sampled_tokens: tokens that were sampled, those of frozen models included.
+        num_asked, num_reused: over all rows, as in :class:`~omar_trainers.rows.TokenRow`.
 
     Raises:
         ValueError: an episode has more agents than ``seats``, or a row has
             another number of turns than its agent has acts.
     """
 
-    def __init__(self, played: PlayedGames, *, seats: int, filler: int) -> None:
+    def __init__(
+        self,
+        played: PlayedGames,
+        *,
+        seats: int,
+        filler: int,
+        turn_filter: TurnFilter | None = None,
+        learns: Callable[[RowFacts], bool] | None = None,
+    ) -> None:
         self.episodes = played.episodes
+        self.frozen = played.frozen
+        self.judge_usage = played.judge_usage
+        self.filtered = turn_filter and turn_filter(played.episodes, _cut_turns(played))
         self.truncated_rows = sum(row.truncated for row in played.rows.values())
+        self.sampled_tokens = sum(
+            turn >= 0 for row in played.rows.values() for turn in row.turn_index
+        )
+        self.num_asked = sum(row.num_asked for row in played.rows.values())
+        self.num_reused = sum(row.num_reused for row in played.rows.values())
         self.unscored = 0
         self.rows: list[SeatRow] = []
         for game, episode in enumerate(played.episodes):
@@ -284,15 +347,21 @@ class SelfPlayRound:
                 row = played.rows.get((game, seat.agent))
                 scored = None not in episode.rewards[seat.agent].values()
                 self.unscored += not scored
-                if row is None or not scored or max(row.turn_index, default=-1) < 0:
+                facts = _facts(episode, seat)
+                learned = (game, seat.agent) not in played.frozen and (
+                    learns is None or learns(facts)
+                )
+                silent = row is None or max(row.turn_index, default=-1) < 0
+                if silent or not scored or not learned:
                     self.rows.append(dummy_row(filler))
                 else:
-                    self.rows.append(_seat_row(row, episode, seat))
+                    reasons = self.filtered and self.filtered.reasons[game][seat.agent]
+                    self.rows.append(_seat_row(row, episode, facts, reasons))
             self.rows += [dummy_row(filler)] * (seats - len(episode.seats))
 
     @property
     def own_tokens(self) -> int:
-        """Sampled tokens over all rows."""
+        """Tokens to learn from, over all rows."""
         return sum(sum(row.own) for row in self.rows)
 
     @property
@@ -361,12 +430,24 @@ class RoundTensors(NamedTuple):
     bootstrap: Tensor
 
 
-def _seat_row(row: TokenRow, episode: Episode, seat: Seat) -> SeatRow:
-    agent, role = seat.agent, seat.role or seat.agent
-    acts = episode.turns_of(agent)
+def _cut_turns(played: PlayedGames) -> list[dict[str, list[int]]]:
+    return [
+        {
+            seat.agent: played.rows[game, seat.agent].cut_turns
+            for seat in episode.seats
+            if (game, seat.agent) in played.rows
+        }
+        for game, episode in enumerate(played.episodes)
+    ]
+
+
+def _seat_row(
+    row: TokenRow, episode: Episode, facts: RowFacts, reasons: Sequence[str] | None
+) -> SeatRow:
+    acts = episode.turns_of(facts.agent)
     turns = max(row.turn_index) + 1
     if turns > len(acts):
-        raise ValueError(f"{agent} has a row of {turns} turns, but made {len(acts)} acts")
+        raise ValueError(f"{facts.agent} has a row of {turns} turns, but made {len(acts)} acts")
     start = row.prompt_length
     # Nothing after the last own token can be learned from.
     stop = max(t for t, turn in enumerate(row.turn_index) if turn >= 0) + 1
@@ -377,15 +458,21 @@ def _seat_row(row: TokenRow, episode: Episode, seat: Seat) -> SeatRow:
         turn_index=row.turn_index[start:stop],
         allowed=row.allowed[start:stop],
         turn_rewards=[sum(act.reward_components.values()) for act in acts[:turns]],
-        keep_turn=[True] * turns,
+        keep_turn=[reasons is None or reasons[turn] == KEPT for turn in range(turns)],
         bootstrap=row.truncated or (episode.truncated and not _all_paid(episode)),
-        facts=RowFacts(
-            agent,
-            role,
-            episode.outcome.get("teams", {}).get(agent, role),
-            episode.total_reward(agent),
-        ),
+        facts=facts,
     )
+
+
+def facts_of(episode: Episode) -> list[RowFacts]:
+    """Of every seat, in seat order."""
+    return [_facts(episode, seat) for seat in episode.seats]
+
+
+def _facts(episode: Episode, seat: Seat) -> RowFacts:
+    agent, role = seat.agent, seat.role or seat.agent
+    team = episode.outcome.get("teams", {}).get(agent, role)
+    return RowFacts(agent, role, team, episode.total_reward(agent))
 
 
 def _all_paid(episode: Episode) -> bool:

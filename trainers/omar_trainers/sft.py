@@ -1,17 +1,19 @@
-"""Supervised learning on the own tokens of rows: the cold start, and its control.
+"""Supervised learning on the own tokens of rows.
 
-A row is what one seat read and wrote; only what it wrote is learned.
+A row is what one seat read and wrote; only what it wrote is learned. This is how the
+house models are made from nothing, and how controls go on learning: in memory, the
+same weights from the same seed on every version of TRL. A model of any kind learns
+from recorded games by :mod:`omar_trainers.cold_start`.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedModel, Trainer, TrainingArguments
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from omar_envs.policy import Policy
 from omar_envs.types import View
@@ -107,7 +109,7 @@ def sft_rows(
     """
     if (epochs is None) == (steps is None):
         raise ValueError("give sft_rows either epochs or steps")
-    examples = [_example(row) for row in rows if max(row.turn_index, default=-1) >= 0]
+    examples = [example for row in rows if (example := labelled(row)) is not None]
     if not examples:
         raise ValueError("no row has a token of its own: there is nothing to learn")
     with tempfile.TemporaryDirectory() as scratch:
@@ -132,7 +134,7 @@ def sft_rows(
                 disable_tqdm=not progress,
             ),
             train_dataset=examples,
-            data_collator=_Collator(pad_token_id),
+            data_collator=DataCollatorForLanguageModeling(pad_token_id),
         )
         outcome = trainer.train()
     model.eval()
@@ -140,31 +142,26 @@ def sft_rows(
     return SFTResult(outcome.global_step, outcome.training_loss, losses)
 
 
-def _example(row: TokenRow) -> dict[str, list[int]]:
-    """Token ids up to the last own one, and the labels."""
-    stop = max(t for t, turn in enumerate(row.turn_index) if turn >= 0) + 1
+class Example(TypedDict):
+    """A row to learn from: token ids, and the same with :data:`IGNORED` where not learned."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+def labelled(row: TokenRow, keep_turn: Sequence[bool] | None = None) -> Example | None:
+    """The row up to the last token that is learned; None if none is.
+
+    Args:
+        row: of one seat.
+        keep_turn: per turn of the row, whether its tokens are learned; all are, if None.
+    """
+    learned = [turn >= 0 and (keep_turn is None or keep_turn[turn]) for turn in row.turn_index]
+    if not any(learned):
+        return None
+    stop = max(t for t, is_learned in enumerate(learned) if is_learned) + 1
     labels = [
-        token if turn >= 0 else IGNORED
-        for token, turn in zip(row.ids[:stop], row.turn_index[:stop], strict=True)
+        token if is_learned else IGNORED
+        for token, is_learned in zip(row.ids[:stop], learned[:stop], strict=True)
     ]
     return {"input_ids": row.ids[:stop], "labels": labels}
-
-
-class _Collator:
-    """Pads on the right."""
-
-    def __init__(self, pad_token_id: int) -> None:
-        self._pad = pad_token_id
-
-    def __call__(self, examples: list[dict[str, list[int]]]) -> dict[str, Tensor]:
-        width = max(len(example["input_ids"]) for example in examples)
-
-        def padded(rows: list[list[Any]], filler: int) -> Tensor:
-            return torch.tensor([row + [filler] * (width - len(row)) for row in rows])
-
-        ids = [example["input_ids"] for example in examples]
-        return {
-            "input_ids": padded(ids, self._pad),
-            "attention_mask": padded([[1] * len(row) for row in ids], 0),
-            "labels": padded([example["labels"] for example in examples], IGNORED),
-        }

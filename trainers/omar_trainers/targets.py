@@ -2,6 +2,10 @@
 
 :class:`TargetEstimator` holds what is learned for that beside the policy: a
 critic, or without one a running mean per role.
+
+All estimators are routed here, by ``advantage``: ``hierarchical``, ``token_gae``
+and ``turn_gae`` read a critic (:func:`critic_targets`), ``rae`` and ``group`` give a
+row one number (:meth:`TargetEstimator.targets`).
 """
 
 from __future__ import annotations
@@ -17,13 +21,16 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from omar_envs.errors import ConfigError
+from omar_trainers.advantage_metrics import advantage_means
 from omar_trainers.advantages import hierarchical_advantages
-from omar_trainers.baselines import RoleBaseline, token_gae
+from omar_trainers.baselines import RoleBaseline, group_advantages, token_gae, turn_gae
 from omar_trainers.config import OMARConfig
 from omar_trainers.critic import CriticLearner, ValueEstimates, build_critic
 from omar_trainers.metrics import Mean, explained_variance, masked_mean
+from omar_trainers.replica import is_sharded
 from omar_trainers.scoring import align_batch
 from omar_trainers.selfplay import RoundTensors, RowFacts, SeedStream, derive_seed
+from omar_trainers.whitening import kind_of, whiten
 
 
 class Targets(NamedTuple):
@@ -45,19 +52,20 @@ def critic_targets(
     """Targets by the estimator that ``args.advantage`` names, not whitened.
 
     Args:
-        args: discounts and estimator; not ``rae``.
+        args: discounts, and an estimator that reads values.
         tensors: the rows.
         values: of the critic.
         token_rewards: (B, T), or None.
     """
     bootstrap = torch.where(tensors.bootstrap, values.after_last, 0.0)
-    if args.advantage == "token_gae":
-        plain = token_gae(
+    if args.advantage in ("token_gae", "turn_gae"):
+        by_turn = args.advantage == "turn_gae"
+        plain = (turn_gae if by_turn else token_gae)(
             tensors.turn_rewards,
             values.before,
             tensors.turn_index,
-            gamma=args.gamma_token,
-            lam=args.lam_token,
+            gamma=args.gamma_turn if by_turn else args.gamma_token,
+            lam=args.lam_turn if by_turn else args.lam_token,
             bootstrap=bootstrap,
             token_rewards=token_rewards,
             keep_turn=tensors.keep_turn,
@@ -79,17 +87,34 @@ def critic_targets(
     return Targets(result.advantages, result.returns)
 
 
-def role_advantages(baseline: RoleBaseline, facts: Sequence[RowFacts]) -> Tensor:
-    """One advantage per row (B,), 0 for dummies; updates the running means.
+class RowReturn(NamedTuple):
+    """Attributes:
+    role: of the seat.
+    episode_return: what it was paid.
+    learned: whether any of its tokens is learned from; dummies never are.
+    """
+
+    role: str
+    episode_return: float
+    learned: bool
+
+
+def kept_tokens(tensors: RoundTensors) -> Tensor:
+    """Own tokens of turns that are learned from. (B, T) bool"""
+    return tensors.own.mask & tensors.keep_turn.gather(1, tensors.turn_index.clamp(min=0))
+
+
+def role_advantages(baseline: RoleBaseline, rows: Sequence[RowReturn]) -> Tensor:
+    """One advantage per row (B,), 0 where nothing is learned; updates the running means.
 
     Args:
         baseline: running mean per role.
-        facts: of each row.
+        rows: of all processes, so that the means stay equal.
     """
-    present = [i for i, row in enumerate(facts) if not row.is_dummy]
-    result = torch.zeros(len(facts))
-    result[present] = baseline.advantages(
-        torch.tensor([facts[i].episode_return for i in present]), [facts[i].role for i in present]
+    learned = [i for i, row in enumerate(rows) if row.learned]
+    result = torch.zeros(len(rows))
+    result[learned] = baseline.advantages(
+        torch.tensor([rows[i].episode_return for i in learned]), [rows[i].role for i in learned]
     )
     return result
 
@@ -112,8 +137,21 @@ class TargetEstimator:
         self._role_baseline = RoleBaseline(args.rae_decay)
         self._critic: CriticLearner | None = None
         if args.uses_critic:
-            seed = derive_seed(args.seed, SeedStream.CRITIC)
-            critic = build_critic(policy, args.critic, args.critic_overrides, seed=seed)
+            if args.critic == "lora" and is_sharded(accelerator):
+                raise ConfigError(
+                    "critic lora shares the policy's base, which FSDP and ZeRO-3 take apart: set "
+                    "critic to copy or fresh, or use DDP or ZeRO-2"
+                )
+            critic = build_critic(
+                policy,
+                args.critic,
+                args.critic_overrides,
+                lora_r=args.critic_lora_r,
+                lora_alpha=args.critic_lora_alpha,
+                seed=derive_seed(args.seed, SeedStream.CRITIC),
+            )
+            if args.activation_checkpointing:
+                critic.backbone.gradient_checkpointing_enable({"use_reentrant": False})
             self._critic = CriticLearner(
                 critic.to(accelerator.device),
                 accelerator,
@@ -121,6 +159,9 @@ class TargetEstimator:
                 warmup_steps=args.critic_warmup_steps,
                 value_clip=args.critic_value_clip,
                 max_grad_norm=args.critic_max_grad_norm,
+                scheduler=args.critic_lr_scheduler,
+                total_steps=args.total_iterations * args.steps_per_iteration,
+                normalize=args.critic_normalize_returns,
             )
 
     def targets(
@@ -142,29 +183,28 @@ class TargetEstimator:
             ``advantages`` (B, T), and with a critic ``values`` and ``returns``
             (B, T); and means by name.
         """
-        mask = tensors.own.mask
+        mask, kept = tensors.own.mask, kept_tokens(tensors)
         if self._critic is None:
-            # Every process reads all rows, so that the running means stay equal.
-            per_row = role_advantages(
-                self._role_baseline, [RowFacts(*row) for row in gather_object(list(facts))]
+            raw = self._row_advantages(facts, kept.any(1)).to(mask.device)[:, None] * kept
+            return {"advantages": self._whiten(raw, kept, facts)}, advantage_means(
+                raw, kept, tensors.turn_index, facts
             )
-            first = self._accelerator.process_index * len(facts)
-            local = per_row[first : first + len(facts)].to(mask.device)
-            kept = mask & tensors.keep_turn.gather(1, tensors.turn_index.clamp(min=0))
-            return {"advantages": self._whiten(local[:, None] * kept, mask)}, {}
         started = time.perf_counter()
         values = self._read_values(self._critic, batch)
         seconds = time.perf_counter() - started
         found = critic_targets(self._args, tensors, values, token_rewards)
-        explained = explained_variance(values.before, found.returns, mask)
-        means = {
-            "critic/explained_variance": explained,
-            "critic/value": masked_mean(values.before, mask),
-            "critic/return": masked_mean(found.returns, mask),
+        self._critic.note_returns(found.returns[kept])
+        mean, deviation = self._critic.units
+        means = advantage_means(found.advantages, kept, tensors.turn_index, facts) | {
+            "critic/explained_variance": explained_variance(values.before, found.returns, kept),
+            "critic/value": masked_mean(values.before, kept),
+            "critic/return": masked_mean(found.returns, kept),
+            "critic/return_mean": Mean(mean, 1),
+            "critic/return_std": Mean(deviation, 1),
             "time/values": Mean(seconds, 1),
         }
         return {
-            "advantages": self._whiten(found.advantages, mask),
+            "advantages": self._whiten(found.advantages, kept, facts),
             "values": values.before,
             "returns": found.returns,
         }, means
@@ -229,13 +269,27 @@ class TargetEstimator:
         ]
         return ValueEstimates(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _whiten(self, advantages: Tensor, mask: Tensor) -> Tensor:
-        """Mean 0 and variance 1 over the own tokens of all processes, if set; 0 elsewhere."""
+    def _row_advantages(self, facts: Sequence[RowFacts], learned: Tensor) -> Tensor:
+        """One number per row of this process (B,), 0 where nothing is learned."""
+        rows = [
+            RowReturn(row.role, row.episode_return, bool(any_kept))
+            for row, any_kept in zip(facts, learned.tolist(), strict=True)
+        ]
+        # A group's rows may be spread over processes, and the running means must stay equal.
+        rows = [RowReturn(*row) for row in gather_object(rows)]
+        if self._args.advantage == "group":
+            per_row = group_advantages(
+                torch.tensor([row.episode_return for row in rows]),
+                torch.tensor([row.learned for row in rows]),
+                self._args.num_generations,
+            )
+        else:
+            per_row = role_advantages(self._role_baseline, rows)
+        first = self._accelerator.process_index * len(facts)
+        return per_row[first : first + len(facts)]
+
+    def _whiten(self, advantages: Tensor, kept: Tensor, facts: Sequence[RowFacts]) -> Tensor:
+        """Whitened over the kept tokens of all processes, if set; 0 elsewhere."""
         if not self._args.whiten:
             return advantages
-        kept = advantages.double() * mask
-        sums = torch.stack([mask.sum().double(), kept.sum(), kept.square().sum()])
-        count, total, squares = self._accelerator.reduce(sums, reduction="sum").tolist()
-        mean = total / max(count, 1.0)
-        deviation = max(squares / max(count, 1.0) - mean * mean, 0.0) ** 0.5
-        return (advantages - mean) / (deviation + 1e-8) * mask
+        return whiten(advantages, kept, [kind_of(row, self._args.whiten_by) for row in facts])

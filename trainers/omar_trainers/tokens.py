@@ -8,7 +8,7 @@ in the tokenizer's own chat template.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -62,6 +62,7 @@ class ChatTokenizer:
         self.pad_token_id: int = self.end_token_id if pad is None else pad
         self._special = _special_pattern(tokenizer)
         self._template: str | None = None
+        self._user_turn: Callable[[str], tuple[int, ...]] = self._encode_user_turn
         problem = self._adopt_template()
         if problem:
             self._template = _training_template(tokenizer, problem)
@@ -69,6 +70,8 @@ class ChatTokenizer:
         if problem:
             raise ValueError(f"the chat template cannot be used, nor TRL's for it: {problem}")
         self._choice = lru_cache(maxsize=4096)(self._encode_choice)
+        # Agents of a stage, and of all games at that stage, are often told the same.
+        self._user_turn = lru_cache(maxsize=4096)(self._encode_user_turn)
 
     def suffix(
         self, messages: Sequence[ChatMessage], *, num_seen: int = 0, finished: bool = True
@@ -95,8 +98,8 @@ class ChatTokenizer:
                 f"messages[{num_seen}:] must be the reply in the row and one user message, got "
                 f"roles {[m['role'] for m in new]}"
             )
-        ids = self._encode(self._before_user + self._clean(new[1]["content"]) + self._after_user)
-        return ids if finished else [self.end_token_id, *ids]
+        ids = self._user_turn(new[1]["content"])
+        return [*ids] if finished else [self.end_token_id, *ids]
 
     def choice_ids(self, label: str) -> tuple[int, ...]:
         """Token ids of a label, without the end token.
@@ -112,9 +115,7 @@ class ChatTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of a sampled reply, without the end token and other special tokens."""
-        return self.tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        return decode_reply(self.tokenizer, ids)
 
     def _clean(self, text: str) -> str:
         while self._special.search(text):
@@ -123,6 +124,9 @@ class ChatTokenizer:
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def _encode_user_turn(self, content: str) -> tuple[int, ...]:
+        return tuple(self._encode(self._before_user + self._clean(content) + self._after_user))
 
     def _encode_choice(self, label: str) -> tuple[int, ...]:
         ids = self._encode(self._clean(label))
@@ -172,6 +176,11 @@ class ChatTokenizer:
             if pieces != self._encode(prompt + turn):
                 return f"{turn!r} has other tokens in pieces than as a whole"
         return ""
+
+
+def decode_reply(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """Text of a sampled reply, without the end token and other special tokens."""
+    return tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def _special_pattern(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:

@@ -11,9 +11,12 @@ are the fields of :class:`~omar_trainers.config.OMARConfig` and of TRL's
 ``ModelConfig`` (``model_name_or_path``, ``dtype``, ``lora_r`` …); arguments on
 the command line win over it. A key ``env`` sets environment variables.
 
-The output folder receives ``metrics.jsonl``, checkpoints, and at the end the
-model in ``final/``. With ``--resume_from_checkpoint last`` (or a folder) a run
-goes on where it stopped.
+The output folder receives ``metrics.jsonl``, some games as text in ``games/``,
+checkpoints, and at the end the model in ``final/`` with ``summary.md`` and
+``learning.png``, which are also written when the run is stopped.
+
+However a run was stopped, the same command goes on from the last complete checkpoint
+(setting ``resume``). SIGTERM writes one at the end of the iteration and then stops.
 """
 
 from __future__ import annotations
@@ -27,12 +30,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from transformers.trainer_utils import get_last_checkpoint
+from rich.console import Console
 from trl import ModelConfig, TrlParser, get_peft_config
 
 from omar_envs.errors import ConfigError, OmarError
+from omar_trainers.checkpoints import last_checkpoint
 from omar_trainers.config import OMARConfig
+from omar_trainers.guards import STOPPED, TrainingError
 from omar_trainers.house import house_directory
+from omar_trainers.interruption import INTERRUPTED, TERMINATED, Terminated
+from omar_trainers.summary import report
 
 FINAL_FOLDER = "final"
 HOUSE = "house"
@@ -93,21 +100,53 @@ def parse(argv: Sequence[str]) -> tuple[OMARConfig, ModelConfig]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train. Returns 0, or 2 after one line about what is wrong with the settings."""
+    """Train. Returns as :func:`launch`, or 2 after one line about wrong settings."""
     try:
         config, model = parse(sys.argv[1:] if argv is None else argv)
-        run(config, model)
+        return launch(config, model)
     except ConfigError as error:
         print(f"omar-envs train: {error}", file=sys.stderr)
         return 2
+
+
+def launch(config: OMARConfig, model: ModelConfig) -> int:
+    """:func:`run`, and say how to go on if it is stopped.
+
+    Returns:
+        0; 3 after one line about what ended training on purpose, an alarm (the model
+        is saved) or a guard; 130 after Ctrl-C, 143 after SIGTERM.
+
+    Raises:
+        ConfigError: as :func:`run`.
+    """
+    try:
+        run(config, model)
+    except TrainingError as error:
+        _summarize(config, "ended early")
+        print(f"omar-envs train: {error}", file=sys.stderr)
+        return STOPPED
+    except KeyboardInterrupt:
+        _summarize(config, "interrupted")
+        return _stopped(config, INTERRUPTED)
+    except Terminated:
+        _summarize(config, "interrupted")
+        return _stopped(config, TERMINATED)
+    _summarize(config, "finished")
     return 0
+
+
+def _summarize(config: OMARConfig, status: str) -> None:
+    if config.process_index == 0:
+        report(config.output_dir, status, Console())
 
 
 def run(config: OMARConfig, model: ModelConfig) -> None:
     """Train by settings already parsed, and save the model.
 
     Raises:
-        ConfigError: no model is named, or there is no checkpoint to resume from.
+        ConfigError: no model is named, or ``output_dir`` holds another run.
+        Terminated: SIGTERM stopped the run, and its last checkpoint is complete.
+        TrainingError: an alarm or a guard ended the run.
     """
     from omar_trainers.trainer import OMARTrainer
 
@@ -115,7 +154,6 @@ def run(config: OMARConfig, model: ModelConfig) -> None:
         raise ConfigError("model_name_or_path is missing: name a model folder, hub model or house")
     if model.model_name_or_path == HOUSE:
         model.model_name_or_path = str(house_directory())
-    checkpoint = _checkpoint(config)
     if config.model_init_kwargs is None:
         chosen: dict[str, Any] = {
             "dtype": model.dtype,
@@ -130,20 +168,21 @@ def run(config: OMARConfig, model: ModelConfig) -> None:
             f"model_name_or_path {model.model_name_or_path!r} cannot be loaded: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train()
+    if trainer.interruption.stopped:
+        raise Terminated
     trainer.save_model(os.path.join(config.output_dir, FINAL_FOLDER))
+    trainer.alarms.raise_if_rung()
 
 
-def _checkpoint(config: OMARConfig) -> str | None:
-    wanted = config.resume_from_checkpoint
-    if wanted is None:
-        return None
-    if wanted not in ("last", "true", "True", True):
-        return str(wanted)
-    found = get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
-    if found is None:
-        raise ConfigError(f"resume_from_checkpoint: {config.output_dir} has no checkpoint")
-    return found
+def _stopped(config: OMARConfig, code: int) -> int:
+    """Say how a stopped run goes on. -> ``code``"""
+    checkpoint = last_checkpoint(config.output_dir)
+    where = "begins again" if checkpoint is None else f"goes on from {checkpoint}"
+    how = "without resume never " if config.resume == "never" else ""
+    if config.process_index == 0:
+        print(f"\nomar-envs train: stopped; the same command {how}{where}", file=sys.stderr)
+    return code
 
 
 def _take(args: list[str], option: str) -> str | None:

@@ -16,15 +16,18 @@ Source: OMAR (Jiang et al., arXiv 2602.03109).
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from peft import PeftConfig
+from peft import PeftConfig, PeftModel
 from torch import Tensor
 from transformers import (
     PreTrainedModel,
@@ -32,12 +35,27 @@ from transformers import (
     TrainerCallback,
 )
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import SaveStrategy, TrainOutput, set_seed
 from trl import GRPOTrainer
 
+import omar_envs
 from omar_envs.errors import ConfigError
+from omar_trainers import checkpoints
+from omar_trainers.alarms import REPEATED, Alarms, Ring, repeated_mean, set_aside
+from omar_trainers.checkpoints import STATE_FILE, Stateful
 from omar_trainers.config import OMARConfig
+from omar_trainers.game_text import games_path, write_games
 from omar_trainers.generation import TextGenerator, TransformersGenerator
+from omar_trainers.guards import (
+    TooManyUnscored,
+    UpdateGuard,
+    check_unscored,
+    memory_guard,
+    together,
+)
+from omar_trainers.interruption import StopOnTermination
+from omar_trainers.kl import KLController
+from omar_trainers.learned_seats import check_some_learned, learned_seats
 from omar_trainers.metrics import (
     IterationProgress,
     Mean,
@@ -49,6 +67,18 @@ from omar_trainers.metrics import (
     round_means,
 )
 from omar_trainers.model_card import model_card
+from omar_trainers.opponent_setup import make_opponents
+from omar_trainers.opponents import Opponents
+from omar_trainers.phases import PhaseClock, phase_means
+from omar_trainers.replica import PolicyReplica, is_sharded
+from omar_trainers.resume import (
+    check_same_run,
+    choose_checkpoint,
+    going_on,
+    identity,
+    lineage,
+)
+from omar_trainers.rollout_store import ROLLOUTS_FOLDER, RolloutStore
 from omar_trainers.scoring import (
     OwnTokens,
     TokenScores,
@@ -59,6 +89,10 @@ from omar_trainers.scoring import (
     sort_by_length,
 )
 from omar_trainers.selfplay import (
+    GamePlan,
+    Lineup,
+    ModelGames,
+    PlayedGames,
     PlayGames,
     RoundTensors,
     SeedStream,
@@ -69,12 +103,18 @@ from omar_trainers.selfplay import (
     plans_of,
 )
 from omar_trainers.targets import TargetEstimator
-from omar_trainers.tokens import ChatTokenizer
+from omar_trainers.tokens import ChatTokenizer, decode_reply
+from omar_trainers.turn_quality import TurnJudge, make_turn_filter
+from omar_trainers.vllm_setup import (
+    check_vllm,
+    made_without_vllm,
+    vllm_generator,
+    vllm_on_cpu,
+)
+from omar_trainers.watch import Watch, held_out, make_watch
 
 GeneratorFactory = Callable[["OMARTrainer", int], TextGenerator]
 """Makes the generator that plays one iteration: (trainer, sampling seed)."""
-
-STATE_FILE = "omar_state.pt"
 
 
 class OMARTrainer(GRPOTrainer):
@@ -90,6 +130,11 @@ class OMARTrainer(GRPOTrainer):
         args: settings.
         play: plays the games of an iteration; by default those of
             ``args.env_name``.
+        lineup: who will play in a game and for which team; needed with ``play``
+            where past models play, and to check ``learn_roles`` and ``learn_teams``.
+        watch: held-out measure of the model's games, as :mod:`omar_trainers.watch` has
+            some; by default the one that ``args.watch`` names.
+        turn_judge: for ``turn_filter`` judge; by default the environment's judge.
         processing_class: the model's tokenizer; by default loaded from its path.
         generator: makes what samples the replies, once per iteration; by default
             transformers on the training device. The seam for vLLM and others.
@@ -107,12 +152,21 @@ class OMARTrainer(GRPOTrainer):
     estimator: TargetEstimator
     """What advantages are estimated with, and what is learned for that: the critic."""
 
+    stateful: dict[str, Stateful]
+    """What a checkpoint keeps beside the policy, by name; the same on all processes."""
+
+    interruption: StopOnTermination
+    """Tells whether training was ended from outside."""
+
     def __init__(
         self,
         model: str | PreTrainedModel,
         args: OMARConfig,
         *,
         play: PlayGames | None = None,
+        lineup: Lineup | None = None,
+        watch: Watch | None = None,
+        turn_judge: TurnJudge | None = None,
         processing_class: PreTrainedTokenizerBase | None = None,
         generator: GeneratorFactory | None = None,
         callbacks: Sequence[TrainerCallback] = (),
@@ -120,16 +174,13 @@ class OMARTrainer(GRPOTrainer):
         peft_config: PeftConfig | None = None,
     ) -> None:
         if args.use_vllm and generator is None:
-            raise ConfigError("use_vllm needs a generator that asks vLLM: pass generator=...")
-        plugin = args.deepspeed_plugin
-        sharded = args.fsdp or (plugin is not None and plugin.zero_stage == 3)
-        if sharded and generator is None:
-            raise ConfigError(
-                "a sharded policy cannot sample by itself, for its processes would wait for one "
-                "another: pass generator=..., or use DDP or ZeRO-2"
-            )
+            check_vllm()
+            generator = vllm_generator
+        # New adapters are drawn before transformers sets the seed.
+        set_seed(args.seed)
         prompts = args.total_iterations * args.games_per_iteration // args.episodes_per_scenario
-        with warnings.catch_warnings():
+        without_trl = args.use_vllm and args.device.type == "cpu"
+        with warnings.catch_warnings(), made_without_vllm(args, without_trl):
             warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
             super().__init__(
                 model=model,
@@ -142,6 +193,9 @@ class OMARTrainer(GRPOTrainer):
                 peft_config=peft_config,
                 rollout_func=_roll_out,
             )
+        if without_trl:
+            self.use_vllm, self._last_loaded_step = True, -1
+            self.vllm_generation = vllm_on_cpu(self)
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
         if args.progress:
@@ -150,24 +204,59 @@ class OMARTrainer(GRPOTrainer):
             raise ConfigError("models with a router loss are not supported: set its coefficient 0")
         self._play = play or model_games(args, ChatTokenizer(self._tokenizer))
         self._make_generator = generator or _transformers_generator
+        if lineup is None and isinstance(self._play, ModelGames):
+            lineup = self._play.lineup
+        self._learns = learned_seats(args, lineup)
+        judge: object = turn_judge
+        if judge is None and isinstance(self._play, ModelGames):
+            judge = self._play.make(args.load_scenarios()[0]).judge
+        self._turn_filter = make_turn_filter(args, judge)
+        self._held_out = held_out(args, make_watch(watch, args.watch, args.watch_every))
+        self._update_guard = UpdateGuard(
+            args.output_dir, args.max_grad_norm_stop, self.accelerator, self._tokenizer
+        )
+        self.alarms = Alarms(args, speaks=self.is_world_process_zero())
         self._vocabulary = self.model.config.get_text_config().vocab_size
 
         # TRL builds the reference model and its logprobs wherever beta is not 0;
         # as a token reward the KL must not act in the loss as well.
-        self._kl_coefficient = self.beta
-        self._loss_beta = self.beta if args.kl_as == "loss" else 0.0
+        self._kl = KLController(self.beta, target=args.kl_target, horizon=args.kl_horizon)
         self.beta = self._loss_beta
         self._add_scoring_heads()
         # TRL's bonus is a mean per batch, whatever the batch's share of own tokens.
         self._entropy_bonus_enabled = False
 
-        self.estimator = TargetEstimator(args, self.model, self.accelerator)
+        if args.fsdp and not self.is_fsdp_enabled:
+            raise ConfigError("fsdp is set, but accelerate has no use for it on CPUs: leave it out")
+        replica = None
+        if is_sharded(self.accelerator):
+            replica = PolicyReplica(self.model, self.accelerator)
+        whole = self.model if replica is None else replica.model
+        self.estimator = TargetEstimator(args, whole, self.accelerator)
+        self._replica = replica if generator is None else None
+        self.stateful = {"estimator": self.estimator, "kl": self._kl, "alarms": self.alarms}
+        self.opponents = make_opponents(self, lineup, _transformers_generator)
+        if self.opponents is not None:
+            self.stateful["opponents"] = self.opponents
+        self.interruption = StopOnTermination(lambda asked: any(gather_object([asked])))
+        self.add_callback(self.interruption)
+        self._staging = False
+        self._identity = identity(args, self.model)
+        self._rollouts: RolloutStore | None = None
+        if args.keep_rollouts and args.save_strategy != SaveStrategy.NO:
+            processes = self.accelerator.num_processes
+            self._rollouts = RolloutStore(
+                Path(args.output_dir) / ROLLOUTS_FOLDER,
+                lineage(self._identity, processes, omar_envs.__version__),
+                self.accelerator.process_index,
+                lambda found: all(gather_object([found])),
+            )
 
         self._round: SelfPlayRound | None = None
         self._tensors: RoundTensors | None = None
         self._own: OwnTokens | None = None
         self._sampled_as_old = False
-        self._iteration_start: float | None = None
+        self._clock = PhaseClock()
         self._scores: TokenScores | None = None
         self._means: list[dict[str, Mean]] = []
         self._policy_starts_at = args.critic_only_iterations * args.steps_per_iteration
@@ -187,10 +276,26 @@ class OMARTrainer(GRPOTrainer):
         """TRL reports its own trainers' use; this one has nothing to report."""
 
     @property
+    def sampling_model(self) -> PreTrainedModel:
+        """The policy as each process may call it alone, up to date while games are played."""
+        if self._replica is not None:
+            return self._replica.model
+        return self.accelerator.unwrap_model(self.model)
+
+    @property
+    def _loss_beta(self) -> float:
+        return self._kl.coefficient if self.args.kl_as == "loss" else 0.0
+
+    @property
     def max_row_tokens(self) -> int:
         """Longest row, in tokens: the setting, or the model's own limit."""
         limit = self.model.config.get_text_config().max_position_embeddings
         return min(self.args.max_row_tokens or limit, limit)
+
+    @property
+    def _iteration(self) -> int:
+        """Iterations that are over."""
+        return self.state.global_step // self.args.steps_per_iteration
 
     # --- playing ----------------------------------------------------------
 
@@ -198,36 +303,96 @@ class OMARTrainer(GRPOTrainer):
         """Play the games that ``prompts`` stand for with the current model.
 
         Raises:
-            RuntimeError: too many seats have a reward that could not be determined.
+            TrainingError: memory ran out, or too many seats have a reward that could not
+                be determined, on any process.
         """
         args = self.args
         started = time.perf_counter()
         process = self.accelerator.process_index
         plans = plans_of(prompts, args.seats, process * len(prompts), self.num_generations)
-        sampling_seed = derive_seed(args.seed, SeedStream.SAMPLING, self.state.global_step, process)
-        generator = self._make_generator(self, sampling_seed)
-        generator.forget()
+        iteration = self._iteration
+        if self.opponents is not None:
+            self.opponents.begin(iteration)
+        games = None if self._rollouts is None else self._rollouts.recall(iteration, prompts)
+        reused = games is not None
+        if games is None:
+            games = together(lambda: self._play_plans(plans, SeedStream.SAMPLING, self.opponents))
+            if self._rollouts is not None:
+                self._rollouts.keep(iteration, prompts, games)
         played = SelfPlayRound(
-            self._play(plans, generator), seats=args.seats, filler=self._tokenizer.pad_token_id
+            games,
+            seats=args.seats,
+            filler=self._tokenizer.pad_token_id,
+            turn_filter=self._turn_filter,
+            learns=self._learns,
         )
-        if played.unscored > args.max_unscored_fraction * played.num_seats:
-            raise RuntimeError(
-                f"{played.unscored} of {played.num_seats} seats have a reward component that could "
-                f"not be determined, more than max_unscored_fraction {args.max_unscored_fraction}: "
-                "look after the judge"
-            )
+        try:
+            check_unscored(played.unscored, played.num_seats, args.max_unscored_fraction)
+        except TooManyUnscored:
+            if self._rollouts is not None:
+                # The same command shall ask the judge again.
+                self._rollouts.forget(iteration)
+            raise
         seconds = time.perf_counter() - started
+        if self.alarms.on:
+            self._means.append({REPEATED: repeated_mean(played.episodes)})
         self._means.append(
             round_means(played)
             | {
-                "time/play": Mean(seconds, 1),
-                "play/tokens_per_second": Mean(played.own_tokens, seconds),
+                "play/reused": Mean(reused, 1),
+                "play/cached_prompt_share": Mean(played.num_reused, played.num_asked),
+                "play/tokens_per_second": Mean(played.sampled_tokens, 0 if reused else seconds),
             }
         )
+        if self._learns is not None:
+            check_some_learned(self._learns, played)
+        if self.opponents is not None:
+            results = self.opponents.results(games)
+            self._means.append(self.opponents.count(results, gather_object(results)))
+        if self.is_world_process_zero() and args.log_games:
+            shown = played.episodes[: args.log_games]
+            write_games(games_path(args.output_dir, iteration + 1), shown)
         return played
 
+    def _play_plans(
+        self, plans: Sequence[GamePlan], stream: SeedStream, opponents: Opponents | None = None
+    ) -> PlayedGames:
+        """Play with the current model in every seat that no opponent has.
+
+        Samples by a seed of ``stream``.
+        """
+        process = self.accelerator.process_index
+        if self._replica is not None:
+            self._replica.refresh(self.model)
+        seed = derive_seed(self.args.seed, stream, self.state.global_step, process)
+        generator = self._make_generator(self, seed)
+        generator.forget()
+        with ExitStack() as playing:
+            if isinstance(generator, AbstractContextManager):
+                playing.enter_context(generator)
+            if opponents is None:
+                return self._play(plans, generator)
+            return opponents.play(
+                self._play,
+                plans,
+                generator,
+                iteration=self._iteration,
+                first_game=process * len(plans),
+            )
+
     def _roll_out(self, prompts: list[str]) -> dict[str, list[Any]]:
-        self._round = self.play_round(prompts)
+        if self._held_out is not None and self._held_out.due(self._iteration):
+            with self._clock.phase("watch"):
+                looked = self._held_out.look(
+                    lambda plans: (
+                        together(lambda: self._play_plans(plans, SeedStream.WATCH)).episodes
+                    ),
+                    self.accelerator.process_index,
+                    self.accelerator.num_processes,
+                )
+            self._means.append(looked)
+        with self._clock.phase("play"):
+            self._round = self.play_round(prompts)
         self._tensors = self._round.tensors(self._vocabulary, self.accelerator.device)
         self._own = self._tensors.own
         return self._round.rollout()
@@ -264,26 +429,26 @@ class OMARTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         args = self.args
-        if self._iteration_start is None:
-            self._iteration_start = time.perf_counter()
         steps = args.steps_per_generation * self.num_iterations
         # The condition under which TRL asks for the old policy's logprobs first.
         asks_for_old = args.gradient_accumulation_steps % steps != 0 or (
             self.use_vllm and self.vllm_importance_sampling_correction
         )
         self._sampled_as_old = asks_for_old and args.old_logprobs == "sampled"
-        self.beta = self._kl_coefficient
+        self.beta = self._kl.coefficient
         try:
             with warnings.catch_warnings():
                 # TRL 1.16 asks for it by a name that transformers 5.23 deprecates.
                 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
-                batch = super()._generate_and_score_completions(inputs)
+                with memory_guard("scoring"):
+                    batch = super()._generate_and_score_completions(inputs)
         finally:
             self.beta = self._loss_beta
         assert self._round is not None and self._tensors is not None  # set by the rollout
         facts = [row.facts for row in self._round.rows]
         token_rewards = self._token_rewards(batch)
-        targets, means = self.estimator.targets(batch, self._tensors, facts, token_rewards)
+        with memory_guard("scoring"):
+            targets, means = self.estimator.targets(batch, self._tensors, facts, token_rewards)
         self._means.append(means)
         batch |= targets
         batch |= {"turn_index": self._tensors.turn_index, "choice": self._tensors.own.choice}
@@ -291,7 +456,8 @@ class OMARTrainer(GRPOTrainer):
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         plays = self._buffered_inputs
-        inputs = super()._prepare_inputs(generation_batch)
+        with self._clock.phase("score"):
+            inputs = super()._prepare_inputs(generation_batch)
         if self._buffered_inputs is plays:
             return inputs
         # Rows of like lengths share a batch; which minibatch a row is in stays random.
@@ -313,7 +479,7 @@ class OMARTrainer(GRPOTrainer):
         self._means.append(
             {"policy/kl": masked_mean(kl_estimate(-log_ratio), self._tensors.own.mask)}
         )
-        return -self._kl_coefficient * log_ratio
+        return -self._kl.coefficient * log_ratio
 
     # --- learning ---------------------------------------------------------
 
@@ -332,8 +498,18 @@ class OMARTrainer(GRPOTrainer):
             loss = loss - self.entropy_coef * scores.entropies.sum() / normalizer
         self._means.append(self._policy_means(inputs, scores, mask))
         step = self.accelerator.sync_gradients
-        self._means.append(self.estimator.learn(inputs, mask, normalizer, step=step))
+        learned = self.estimator.learn(inputs, mask, normalizer, step=step)
+        self._means.append(learned)
+        critic_norm = learned.get("critic/grad_norm", Mean(0.0, 1)).value
+        self._update_guard.note(inputs, loss, critic_norm)
+        if self.is_deepspeed_enabled:
+            self._update_guard.check_loss(self.state.global_step)
         return loss if self.state.global_step >= self._policy_starts_at else 0.0 * loss
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        self._update_guard.check_step(self.state.global_step, norm)
+        return norm
 
     @torch.no_grad()
     def _policy_means(
@@ -363,14 +539,21 @@ class OMARTrainer(GRPOTrainer):
         metrics = self._metrics["train"]
         for name in [name for name in metrics if is_replaced(name)]:
             del metrics[name]
-        if self._means and self._iteration_start is not None:
-            now = time.perf_counter()
-            self._means.append({"time/iteration": Mean(now - self._iteration_start, 1)})
-            self._iteration_start = now
-            for name, mean in add_means(gather_object(self._means)).items():
+        if self._means:
+            tokens = sum(part["row/tokens"].total for part in self._means if "row/tokens" in part)
+            self._means.append(phase_means(self._clock.lap(), tokens, self.num_iterations))
+            means = add_means(gather_object(self._means))
+            for name, mean in means.items():
                 if mean.count:
                     metrics[name].append(mean.value)
+            if "policy/kl" in means:
+                metrics["policy/kl_coefficient"].append(self._kl.coefficient)
+                self._kl.update(means["policy/kl"].value)
             self._means = []
+            for name, value in self.alarms.listen(self._iteration, means).items():
+                metrics[name] = [value]
+            if self.alarms.rung is not None:
+                self.control.should_training_stop = True
         super().log(logs, start_time)
 
     # --- checkpoints ------------------------------------------------------
@@ -393,13 +576,90 @@ class OMARTrainer(GRPOTrainer):
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
 
-    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if not self.args.should_save:
+    def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
+        """Train to the end, from where the run was stopped.
+
+        Args:
+            resume_from_checkpoint: a checkpoint to go on from, or True for the last
+                one; None leaves it to the settings (``resume``).
+
+        Raises:
+            ConfigError: the settings or the folder do not allow it; see
+                :func:`~omar_trainers.resume.choose_checkpoint` and
+                :func:`~omar_trainers.resume.check_same_run`.
+        """
+        args = self.args
+        checkpoint = choose_checkpoint(args, resume_from_checkpoint)
+        if checkpoint is not None:
+            check_same_run(checkpoint, self._identity, self.accelerator.num_processes)
+            if self.is_world_process_zero():
+                print(going_on(args, checkpoint), file=sys.stderr, flush=True)
+        self.accelerator.wait_for_everyone()
+        if args.should_save:
+            checkpoints.remove_incomplete(args.output_dir)
+        self.accelerator.wait_for_everyone()
+        try:
+            with memory_guard("training"):
+                output = super().train(None if checkpoint is None else str(checkpoint))
+        finally:
+            self.interruption.release()
+        if args.alarm == "rollback" and self.alarms.rung is not None:
+            self._roll_back(self.alarms.rung)
+        return output
+
+    def _roll_back(self, ring: Ring) -> None:
+        """Load the last checkpoint from before the alarm's trouble; later ones are set aside."""
+        args = self.args
+        step = ring.last_good * args.steps_per_iteration
+        self.accelerator.wait_for_everyone()
+        if checkpoints.last_checkpoint(args.output_dir, at_most=step) is None:
+            self.alarms.tell("there is no checkpoint from before it: the model is left as it is")
             return
-        folder = Path(self._get_output_dir(trial=trial))
-        checkpoint = folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        torch.save(self.estimator.state_dict(), checkpoint / STATE_FILE)
+        if args.should_save:
+            set_aside(args.output_dir, step)
+        self.accelerator.wait_for_everyone()
+        found = checkpoints.last_checkpoint(args.output_dir)
+        self.state.best_model_checkpoint = str(found)
+        self._load_best_model()
+        self.alarms.tell(f"the model is again that of {found}")
+
+    def _get_output_dir(self, trial: Any) -> str:
+        if self._staging:
+            return str(checkpoints.staging(self.args.output_dir))
+        return super()._get_output_dir(trial)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        # An upload goes on in the background: not from a folder that will be moved.
+        if not self._staging:
+            super()._push_from_checkpoint(checkpoint_folder)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        with self._clock.phase("save"):
+            self._save_complete_checkpoint(model, trial)
+
+    def _save_complete_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        args, step = self.args, self.state.global_step
+        self._staging = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._staging = False
+        if args.should_save:
+            folder = checkpoints.staging(args.output_dir) / checkpoints.name_of(step)
+            states = {name: part.state_dict() for name, part in self.stateful.items()}
+            torch.save(states, folder / STATE_FILE)
+        self.accelerator.wait_for_everyone()
+        if args.should_save:
+            processes = self.accelerator.num_processes
+            place = checkpoints.publish(
+                args.output_dir, step, identity=self._identity, processes=processes
+            )
+            if args.push_to_hub:
+                self._push_from_checkpoint(str(place))
+            checkpoints.rotate(args.output_dir, args.save_total_limit)
+            if self._rollouts is not None:
+                self._rollouts.discard(before=step // args.steps_per_iteration)
+        self.accelerator.wait_for_everyone()
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -410,8 +670,13 @@ class OMARTrainer(GRPOTrainer):
             raise ConfigError(
                 f"{checkpoint} has no {STATE_FILE}: it is no checkpoint of OMARTrainer"
             )
-        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
-        self.estimator.load_state_dict(state)
+        # transformers takes this one from the checkpoint, and only warns.
+        self.state.save_steps = int(self.args.save_steps)
+        states = torch.load(path, map_location="cpu", weights_only=True)
+        for name, part in self.stateful.items():
+            if name not in states:
+                raise ConfigError(f"{path} has no state of {name}: another version wrote it")
+            part.load_state_dict(states[name])
 
 
 def _roll_out(prompts: list[str], trainer: OMARTrainer) -> dict[str, list[Any]]:
@@ -425,11 +690,14 @@ def _total_reward(
     return episode_return
 
 
-def _transformers_generator(trainer: OMARTrainer, seed: int) -> TextGenerator:
+def _transformers_generator(
+    trainer: OMARTrainer, seed: int, model: PreTrainedModel | PeftModel | None = None
+) -> TextGenerator:
     return TransformersGenerator(
-        trainer.accelerator.unwrap_model(trainer.model),
+        model or trainer.sampling_model,
         end_token_id=trainer.processing_class.eos_token_id,
         pad_token_id=trainer.processing_class.pad_token_id,
         seed=seed,
         max_context=trainer.max_row_tokens,
+        decode=partial(decode_reply, trainer.processing_class),
     )

@@ -35,7 +35,7 @@ from omar_trainers.sft import RecordingPolicy, SFTResult, sft_rows
 from omar_trainers.tokens import ChatTokenizer
 
 MAX_CONTEXT = 512
-"""Longest row of a house model, in tokens."""
+"""Longest row of the house model that comes with the package, in tokens."""
 
 DEMO_GAME: dict[str, Any] = {
     "num_players": 5,
@@ -45,7 +45,7 @@ DEMO_GAME: dict[str, Any] = {
     "wolf_chat_rounds": 0,
     "prompt_style": "terse",
 }
-"""The game that the house model plays: settings of ``werewolf_v0``."""
+"""The game that the house model of the package plays: settings of ``werewolf_v0``."""
 
 WORD_GAMES: tuple[dict[str, Any], ...] = (
     DEMO_GAME,
@@ -99,19 +99,21 @@ class House:
         tokenizer: its words.
         training: the course of the cold start.
         invalid_acts: share of acts that could not be read when the model plays
-            :data:`DEMO_GAME` against itself, choices not masked.
+            ``game`` against itself, choices not masked.
+        game: that it was started on, settings of ``werewolf_v0``.
     """
 
     model: LlamaForCausalLM
     tokenizer: PreTrainedTokenizerFast
     training: SFTResult
     invalid_acts: float
+    game: dict[str, Any]
 
     def save(self, folder: str | Path) -> None:
         """Write what ``from_pretrained`` reads."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        game = {"env": "werewolf_v0", "config": DEMO_GAME}
+        game = {"env": "werewolf_v0", "config": self.game}
         (Path(folder) / GAME_FILE).write_text(json.dumps(game, indent=2) + "\n")
 
 
@@ -133,6 +135,7 @@ def scripted_rows(
     seed: int,
     noise: float = 0.1,
     settings: Sequence[dict[str, Any]] = (DEMO_GAME,),
+    max_context: int = MAX_CONTEXT,
     progress: Callable[[int], None] | None = None,
 ) -> list[TokenRow]:
     """Rows of scripted games, for :func:`~omar_trainers.sft.sft_rows`.
@@ -143,10 +146,11 @@ def scripted_rows(
         seed: of the games and the bots.
         noise: probability that a bot acts at random, in [0, 1].
         settings: of ``werewolf_v0``.
+        max_context: longest row, in tokens; longer ones are closed.
         progress: called with the number of finished games.
     """
     bots = ScriptedPolicy(seed, noise=noise, brief=True)
-    recorder = RecordingPolicy(bots, tokens, max_context=MAX_CONTEXT)
+    recorder = RecordingPolicy(bots, tokens, max_context=max_context)
     rows: list[TokenRow] = []
     done = 0
     for number, count in _waves(games, len(settings)):
@@ -158,10 +162,29 @@ def scripted_rows(
     return rows
 
 
-def build(seed: int, settings: BuildSettings | None = None, *, progress: bool = False) -> House:
-    """Build a house model from nothing. Same seed and settings: same weights."""
+def build(
+    seed: int,
+    settings: BuildSettings | None = None,
+    *,
+    game: dict[str, Any] = DEMO_GAME,
+    lessons: Sequence[dict[str, Any]] = (),
+    max_context: int = MAX_CONTEXT,
+    progress: bool = False,
+) -> House:
+    """Build a house model from nothing. Same seed and settings: same weights.
+
+    Args:
+        seed: of the games, the bots and the weights.
+        settings: how the cold start is done.
+        game: that it learns, settings of ``werewolf_v0`` in the terse style; words
+            that :func:`house_words` does not list are unknown to it.
+        lessons: further games that it learns from, as many of each: shorter ones
+            show more choices in as many tokens.
+        max_context: longest row, in tokens.
+        progress: show progress bars.
+    """
     settings = settings or BuildSettings()
-    tokenizer = house_tokenizer(house_words(), max_context=MAX_CONTEXT)
+    tokenizer = house_tokenizer(house_words(), max_context=max_context)
     tokens = ChatTokenizer(tokenizer)
     with tqdm(total=settings.games, desc="scripted games", disable=not progress) as bar:
         rows = scripted_rows(
@@ -169,6 +192,8 @@ def build(seed: int, settings: BuildSettings | None = None, *, progress: bool = 
             settings.games,
             seed=seed,
             noise=settings.noise,
+            settings=[game, *lessons],
+            max_context=max_context,
             progress=lambda done: bar.update(done - bar.n) and None,
         )
     config = house_config(
@@ -177,7 +202,7 @@ def build(seed: int, settings: BuildSettings | None = None, *, progress: bool = 
         end_token_id=tokens.end_token_id,
         hidden_size=settings.hidden_size,
         num_layers=settings.num_layers,
-        max_context=MAX_CONTEXT,
+        max_context=max_context,
     )
     model = new_house_model(config, seed=seed)
     training = sft_rows(
@@ -190,13 +215,20 @@ def build(seed: int, settings: BuildSettings | None = None, *, progress: bool = 
         seed=seed,
         progress=progress,
     )
-    policy = house_policy(model, tokens, seed=seed, constrain_choices=False)
-    episodes = run(_maker(DEMO_GAME), policy, settings.check_games, seed=seed + 1_000_000)
-    return House(model, tokenizer, training, invalid_share(episodes))
+    policy = house_policy(
+        model, tokens, seed=seed, constrain_choices=False, max_context=max_context
+    )
+    episodes = run(_maker(game), policy, settings.check_games, seed=seed + 1_000_000)
+    return House(model, tokenizer, training, invalid_share(episodes), game)
 
 
 def house_policy(
-    model: LlamaForCausalLM, tokens: ChatTokenizer, *, seed: int, constrain_choices: bool = True
+    model: LlamaForCausalLM,
+    tokens: ChatTokenizer,
+    *,
+    seed: int,
+    constrain_choices: bool = True,
+    max_context: int = MAX_CONTEXT,
 ) -> ModelPolicy:
     """The house model as a policy, with limits that fit its short sentences."""
     generator = TransformersGenerator(
@@ -204,7 +236,7 @@ def house_policy(
         end_token_id=tokens.end_token_id,
         pad_token_id=tokens.pad_token_id,
         seed=seed,
-        max_context=MAX_CONTEXT,
+        max_context=max_context,
     )
     return ModelPolicy(
         generator,

@@ -17,7 +17,8 @@ class GameSettings:
 
     Args:
         env_name: module of ``omar_envs`` that makes the game, as ``werewolf_v0``.
-        env_kwargs: arguments of its ``env()``. A dict, or JSON on a command line.
+        env_kwargs: arguments of its ``env()``. A dict, or JSON on a command line; for
+            ``judge`` see ``omar_trainers.judges``.
         scenarios: path of a JSON-lines file, one object of further environment
             arguments per line, played in turn; without it every game has only
             ``env_kwargs``. A scenario may have fewer seats than ``seats``.

@@ -12,6 +12,7 @@ from omar_trainers.settings.checks import (
     require_one_of,
     require_share,
 )
+from omar_trainers.turn_quality import check_script
 
 
 @dataclass
@@ -20,25 +21,33 @@ class SafetySettings:
 
     Args:
         turn_filter: which turns teach nothing (their tokens get advantage 0):
-            ``none``, those that break a ``rules`` test, or those that the environment's
-            ``judge`` calls poor.
+            ``none``, those that break a ``rules`` test (below; also speech without a
+            letter or digit, and replies that the token limit cut), or those that the
+            environment's ``judge`` calls poor. Rules read speech, never choices.
         filter_repetition: a speech in which more than this share of its word
             trigrams are repeats is dropped, in [0, 1].
         filter_copying: a speech of which more than this share of word trigrams
-            stand in one message that the seat had read is dropped, in [0, 1].
+            stand in one message that the seat had read is dropped, in [0, 1]; 1 drops
+            none, for games with a fixed phrase book.
         filter_words: a speech of more words is dropped; 0 sets no limit.
         filter_script: a speech with fewer than half of its letters in this Unicode
             script, such as ``LATIN`` or ``CYRILLIC``, is dropped; None allows all.
         alarm: what an alarm does: ``none`` (not computed), ``warn``, ``stop``, or
-            ``rollback`` to the last checkpoint before the trouble, and stop there.
+            ``rollback`` to the last checkpoint before the trouble, and stop there
+            (needs ``save_strategy`` steps). Stopped or not, the model is saved.
         alarm_entropy_low, alarm_entropy_high: bounds of the policy's entropy, as
             shares of what it was in the first iteration; 0 leaves one open.
         alarm_repetition: highest share of an iteration's speeches that repeat, word
             for word, another speech of the same game, in [0, 1].
         alarm_patience: iterations in a row beyond a bound before the alarm rings.
-        watch_every: iterations between two looks at the held-out measure that the
-            trainer was given (``watch``); 0 never looks.
-        watch_games: games that are played for each look.
+        watch: the held-out measure that is logged beside the training reward:
+            ``outcome.NAME`` (an entry of the games' outcome: its mean, or the share of
+            games of each word) or ``reward.NAME`` (one component alone). A program
+            may pass the trainer any other, such as a judge.
+        watch_every: iterations between two looks at it, the first before anything is
+            learned; 0 never looks.
+        watch_games: games that are played for each look, on seeds that training never
+            plays; their reward is logged as ``watch/return``.
         max_unscored_fraction: stop when more than this share of an iteration's
             seats has a reward component that could not be determined (a failed
             judgement). Fewer are left out of the loss and counted.
@@ -82,6 +91,9 @@ class SafetySettings:
     alarm_patience: int = field(
         default=3, metadata={"help": "Iterations beyond a bound before the alarm rings."}
     )
+    watch: str | None = field(
+        default=None, metadata={"help": "Held-out measure: outcome.NAME or reward.NAME."}
+    )
     watch_every: int = field(
         default=0, metadata={"help": "Iterations between looks at the held-out measure."}
     )
@@ -102,6 +114,8 @@ class SafetySettings:
 
     def _check_safety(self) -> None:
         require_one_of("turn_filter", self.turn_filter, ("none", "rules", "judge"))
+        if self.filter_script is not None:
+            check_script(self.filter_script)
         require_one_of("alarm", self.alarm, ("none", "warn", "stop", "rollback"))
         for name in (
             "filter_repetition",
