@@ -79,7 +79,7 @@ def _start(found: Found) -> Iterator[str]:
     facts, setting = found.facts, found.setting
     built = "the package's house model"
     if setting.start is not None:
-        built = f"built from {setting.start.games} scripted games at noise {setting.start.noise}"
+        built += f" after {setting.start.games} more scripted games at noise {setting.start.noise}"
     if setting.lessons:
         rounds = ", ".join(map(str, setting.lessons))
         built += f", a share of 1/{1 + len(setting.lessons)} of them this one and the others alike "

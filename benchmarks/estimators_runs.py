@@ -217,6 +217,7 @@ def _start(out: Path, setting: Setting) -> bytes:
             BUILD_SEED,
             setting.start,
             game=game,
+            base=house_directory(),
             lessons=[game | {"discussion_rounds": rounds} for rounds in setting.lessons],
             max_context=setting.max_context,
         )
@@ -298,7 +299,7 @@ def _run(start: Path, folder: Path, setting: Setting, plan: Plan) -> bytes:
         [
             *("--recipe", setting.recipe, "--output_dir", str(folder)),
             *("--model_name_or_path", str(start), "--advantage", plan.method),
-            *("--save_only_model", "true", "--progress", "false", "--keep_rollouts", "false"),
+            *("--progress", "false", "--keep_rollouts", "false"),
             *(word for name, value in options.items() for word in (f"--{name}", str(value))),
         ]
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from omar_trainers.house.build import BuildSettings
 
-Options = dict[str, float]
+Options = dict[str, int | float]
 """Settings of the trainer that differ from the recipe's."""
 
 FASTER: Options = {"learning_rate": 2e-3}
@@ -45,7 +45,8 @@ class Setting:
         curve_games: arena games of a snapshot against the start.
         final_games: arena games of the final model against the start.
         versus_games: arena games of two estimators' final models of one seed.
-        start: how the start is built; ``None`` takes the package's house model.
+        start: how the start is built from the package's house model, by further
+            scripted games; ``None`` takes that model as it is.
         lessons: rounds of talk of further games that a start is built from, as many
             games of each: short ones show more votes in as many tokens.
         max_context: longest row of a start that is built (tokens).
@@ -60,9 +61,9 @@ class Setting:
     tuning_points: int = 2
     tuning_games: int = 120
     curve_points: int = 4
-    curve_games: int = 120
+    curve_games: int = 100
     final_games: int = 400
-    versus_games: int = 100
+    versus_games: int = 80
     start: BuildSettings | None = None
     lessons: tuple[int, ...] = ()
     max_context: int = 512
@@ -70,15 +71,13 @@ class Setting:
 
 LONG = Setting(
     "long",
-    "four players, 11 rounds of talk on each of two days, one vote at the end of the second",
+    "three players, 19 rounds of talk, then one vote that decides",
     "werewolf_house_long",
     {},
     iterations=16,
     tuning_iterations=8,
-    start=BuildSettings(
-        games=2000, noise=0.15, epochs=1.0, batch_size=8, hidden_size=64, num_layers=2
-    ),
-    lessons=(1, 1, 2, 3),
+    start=BuildSettings(games=800, noise=0.15, epochs=1.0, lr=1e-3, batch_size=8),
+    lessons=(1, 3, 8),
     max_context=1024,
 )
 SHORT = Setting(

@@ -11,8 +11,7 @@ iterations the model plays scenarios that training never sees, in both seats:
 
 Controls on the same games: the start, scripted negotiators (careful, and as noisy as
 those that the start learned from), and random acts. At the end the trained model also
-meets the start, each in either seat. The arm ``kl`` holds it near its start by TRL's
-KL term.
+meets the start, each in either seat.
 
 ::
 
@@ -32,6 +31,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -66,12 +66,11 @@ from omar_trainers.sft import RecordingPolicy
 from omar_trainers.tokens import ChatTokenizer
 
 RECIPE = "sotopia_house_deal"
-ARMS: dict[str, list[str]] = {
-    "hierarchical": [],
-    "hierarchical, KL": ["--kl_as", "loss", "--beta", "0.05"],
-}
-"""Arm to arguments beside the recipe's."""
-
+CAREFUL, NOISY, RANDOM = (
+    "careful scripted negotiators",
+    "noisy ones, which the start learned from",
+    "random acts",
+)
 EVALUATION_SEED = 30_000
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}
 """Two-sided 95% quantile of Student's t for a mean of so many seeds."""
@@ -120,6 +119,7 @@ class RunResult(msgspec.Struct, frozen=True):
     """One training run.
 
     Attributes:
+        arm: the advantage estimator.
         curve: the model after some iterations, the last one included; without the start.
         against_start: mean score of the trained model against the start.
         start_against_it: mean score of the start in the same games.
@@ -252,11 +252,11 @@ def _openings(episode: Episode) -> list[bool]:
 
 def run_one(bench: Bench, out: Path, arm: str, seed: int, iterations: int | None) -> RunResult:
     """Train with one seed and measure."""
-    folder = out / f"{_slug(arm)}-{seed}"
+    folder = out / f"{arm}-{seed}"
     game: dict[str, Any] = {**DEAL_GAME, "scenario": str(bench.start / TRAIN)}
     arguments = ["--recipe", RECIPE, "--output_dir", str(folder), "--seed", str(seed)]
     arguments += ["--model_name_or_path", str(bench.start), "--env_kwargs", json.dumps(game)]
-    arguments += ARMS[arm]
+    arguments += ["--advantage", arm]
     if iterations is not None:
         arguments += ["--total_iterations", str(iterations)]
     config, model = train.parse(arguments)
@@ -273,11 +273,7 @@ def run_one(bench: Bench, out: Path, arm: str, seed: int, iterations: int | None
 
 def controls(bench: Bench) -> dict[str, Play]:
     """The same games played by others."""
-    noises = {
-        "careful scripted negotiators": 0.0,
-        "noisy ones, which the start learned from": BuildSettings.noise,
-        "random acts": 1.0,
-    }
+    noises = {CAREFUL: 0.0, NOISY: BuildSettings.noise, RANDOM: 1.0}
     found = {"start": bench.measure(bench.model(bench.start, EVALUATION_SEED + 1))}
     for name, noise in noises.items():
         bots = BriefNegotiatorPolicy(EVALUATION_SEED, noise=noise)
@@ -290,7 +286,7 @@ def controls(bench: Bench) -> dict[str, Play]:
 
 def report(runs: Sequence[RunResult], others: dict[str, Play], built: dict[str, Any]) -> str:
     """The tables, in Markdown."""
-    arms = [arm for arm in ARMS if any(run.arm == arm for run in runs)]
+    arms = sorted({run.arm for run in runs})
     lines = [
         "# Self-play of a tiny model in a negotiation",
         "",
@@ -339,18 +335,14 @@ def report(runs: Sequence[RunResult], others: dict[str, Play], built: dict[str, 
 
 
 def _outcome_row(name: str, plays: list[Play]) -> str:
-    cells = [
-        [getattr(play, field) for play in plays]
-        for field in ("joint", "agreed", "score", "pareto", "invalid", "turns")
-    ]
+    read = attrgetter("joint", "agreed", "score", "pareto", "invalid", "turns")
+    cells = zip(*map(read, plays), strict=True)
     return f"| {name} | {' | '.join(map(_interval, cells))} |"
 
 
 def _language_row(name: str, plays: list[Play]) -> str:
-    cells = [
-        [getattr(play, field) for play in plays]
-        for field in ("speech", "speech_perplexity", "act_perplexity", "told", "true")
-    ]
+    read = attrgetter("speech", "speech_perplexity", "act_perplexity", "told", "true")
+    cells = zip(*map(read, plays), strict=True)
     return f"| {name} | {' | '.join(map(_interval, cells))} |"
 
 
@@ -361,10 +353,9 @@ def _curve_table(runs: Sequence[RunResult], arm: str) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for number, point in enumerate(mine[0].curve):
-        plays = [run.curve[number].play for run in mine]
-        fields = ("joint", "agreed", "score", "speech_perplexity", "speech")
-        cells = [_interval([getattr(play, field) for play in plays]) for field in fields]
-        lines.append(f"| {point.iteration} | {' | '.join(cells)} |")
+        read = attrgetter("joint", "agreed", "score", "speech_perplexity", "speech")
+        cells = zip(*(read(run.curve[number].play) for run in mine), strict=True)
+        lines.append(f"| {point.iteration} | {' | '.join(map(_interval, cells))} |")
     return lines
 
 
@@ -392,33 +383,25 @@ def plot(path: Path, runs: Sequence[RunResult], others: dict[str, Play]) -> None
 
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     panels = (
-        ("joint", "Share of the best possible sum"),
-        ("agreed", "Share of games with a deal"),
-        ("speech_perplexity", "Perplexity of talk under the start"),
+        (attrgetter("joint"), "Share of the best possible sum", (CAREFUL, NOISY, RANDOM)),
+        (attrgetter("agreed"), "Share of games with a deal", (CAREFUL, NOISY, RANDOM)),
+        (attrgetter("speech_perplexity"), "Perplexity of talk under the start", (CAREFUL, NOISY)),
     )
     start = others["start"]
-    for axis, (field, title) in zip(axes, panels, strict=True):
-        for arm, colour in zip(ARMS, ("tab:blue", "tab:orange"), strict=True):
+    for axis, (read, title, beside) in zip(axes, panels, strict=True):
+        for number, arm in enumerate(sorted({run.arm for run in runs})):
             curves = [
-                [(0, getattr(start, field))]
-                + [(point.iteration, getattr(point.play, field)) for point in run.curve]
+                [(0, read(start)), *((point.iteration, read(point.play)) for point in run.curve)]
                 for run in runs
                 if run.arm == arm
             ]
             for curve in curves:
-                axis.plot(*zip(*curve, strict=True), color=colour, alpha=0.25, linewidth=1)
-            if curves:
-                means = [fmean(c[i][1] for c in curves) for i in range(len(curves[0]))]
-                steps = [iteration for iteration, _ in curves[0]]
-                axis.plot(steps, means, color=colour, linewidth=2.5, label=arm)
-        for name, style in (
-            ("careful scripted negotiators", "--"),
-            ("noisy ones, which the start learned from", ":"),
-            ("random acts", "-."),
-        ):
-            value = getattr(others[name], field)
-            if value is not None and not (field.endswith("perplexity") and name == "random acts"):
-                axis.axhline(value, color="grey", linestyle=style, linewidth=1, label=name)
+                axis.plot(*zip(*curve, strict=True), color=f"C{number}", alpha=0.3, linewidth=1)
+            steps = [iteration for iteration, _ in curves[0]]
+            means = [fmean(curve[i][1] for curve in curves) for i in range(len(steps))]
+            axis.plot(steps, means, color=f"C{number}", linewidth=2.5, label=arm)
+        for name, style in zip(beside, ("--", ":", "-."), strict=False):
+            axis.axhline(read(others[name]), color="grey", linestyle=style, linewidth=1, label=name)
         axis.set_title(title, fontsize=11)
         axis.set_xlabel("iteration")
         axis.spines[["top", "right"]].set_visible(False)
@@ -427,16 +410,14 @@ def plot(path: Path, runs: Sequence[RunResult], others: dict[str, Play]) -> None
     plt.close(figure)
 
 
-def _slug(arm: str) -> str:
-    return re.sub(r"\W+", "-", arm.casefold())
-
-
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/negotiation"))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
+    parser.add_argument(
+        "--arms", nargs="*", default=["hierarchical"], help="advantage estimators to train with"
+    )
     parser.add_argument("--games", type=int, default=300, help="games per measurement")
     parser.add_argument("--iterations", type=int, help="of training; default: the recipe's")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
@@ -458,7 +439,7 @@ def main() -> int:
         _write(path, controls(bench))
     for seed in options.seeds:
         for arm in options.arms:
-            path = out / f"{_slug(arm)}-{seed}.json"
+            path = out / f"{arm}-{seed}.json"
             if not path.exists():
                 result = run_one(bench, out, arm, seed, options.iterations)
                 _write(path, result)
@@ -471,8 +452,7 @@ def summarise(out: Path) -> int:
     others = msgspec.json.decode((out / "controls.json").read_bytes(), type=dict[str, Play])
     runs = [
         msgspec.json.decode(path.read_bytes(), type=RunResult)
-        for arm in ARMS
-        for path in sorted(out.glob(f"{_slug(arm)}-[0-9]*.json"))
+        for path in sorted(out.glob("*-[0-9]*.json"))
     ]
     built = json.loads((out / "start" / BUILD_FILE).read_text(encoding="utf-8"))
     results = Path(__file__).parent / "results"

@@ -2,7 +2,7 @@
 
 ::
 
-    OMP_NUM_THREADS=1 python benchmarks/selfplay_throughput.py
+    OMP_NUM_THREADS=1 python -m benchmarks.selfplay_throughput
 
 Each contestant plays Werewolf with one model in every seat, then its backend is given the
 very requests that those games made, and nothing else is done: no game, no text, no rows.
@@ -30,19 +30,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from benchmarks.prompt_caches import GAME, SMOLLM2, caches
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "selfplay_throughput.md"
-SMOLLM2 = ROOT / "runs" / "smollm2"
 VLLM = ROOT / "runs" / "vllm-venv" / "bin" / "python"
-GAME = {
-    "num_players": 5,
-    "roles": {"werewolf": 1, "seer": 1, "villager": 3},
-    "first_night_kill": False,
-    "discussion_rounds": 2,
-    "wolf_chat_rounds": 0,
-    "max_days": 2,
-    "prompt_style": "terse",
-}
 
 
 class Contestant(NamedTuple):
@@ -57,8 +49,8 @@ class Contestant(NamedTuple):
 
 CONTESTANTS = (
     Contestant("transformers", "house", 64, 12, Path(sys.executable)),
-    Contestant("transformers", "smollm2", 6, 16, Path(sys.executable)),
-    Contestant("vllm", "smollm2", 6, 16, VLLM),
+    Contestant("transformers", "smollm2", 4, 12, Path(sys.executable)),
+    Contestant("vllm", "smollm2", 4, 12, VLLM),
 )
 
 
@@ -87,7 +79,7 @@ def main() -> None:
     found = []
     for number in options.only:
         contestant = CONTESTANTS[number]
-        command = [str(contestant.python), __file__, "--one", str(number)]
+        command = [str(contestant.python), "-m", "benchmarks.selfplay_throughput"]
         settings = {
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "trainers")]),
@@ -96,7 +88,8 @@ def main() -> None:
             "VLLM_CPU_KVCACHE_SPACE": "1",
         }
         answer = subprocess.run(
-            [*command, "--repeats", str(options.repeats)],
+            [*command, "--one", str(number), "--repeats", str(options.repeats)],
+            cwd=ROOT,
             env=os.environ | settings,
             stdout=subprocess.PIPE,
             text=True,
@@ -106,7 +99,7 @@ def main() -> None:
         found.append((contestant, json.loads(line)["found"]))
         print(row(*found[-1]))
     if len(found) == len(CONTESTANTS):
-        RESULTS.write_text(page(found, options.repeats), encoding="utf-8")
+        RESULTS.write_text(page(found), encoding="utf-8")
 
 
 def measure(contestant: Contestant, repeats: int) -> None:
@@ -115,8 +108,9 @@ def measure(contestant: Contestant, repeats: int) -> None:
     table.play()  # warms up, and records
     passes: dict[str, list[Pass]] = {"play": [], "replay": []}
     for _ in range(repeats):
-        passes["play"].append(table.play())
-        passes["replay"].append(table.replay())
+        for kind, once in (("play", table.play), ("replay", table.replay)):
+            passes[kind].append(once())
+            print(kind, passes[kind][-1], file=sys.stderr, flush=True)
     print(json.dumps({"found": {k: [p._asdict() for p in v] for k, v in passes.items()}}))
 
 
@@ -386,33 +380,41 @@ def row(contestant: Contestant, found: dict[str, list[dict[str, float]]]) -> str
     outside = middle(play, "environment") / middle(play, "seconds")
     policy = middle(play, "policy") / middle(play, "seconds")
     return (
-        f"| {contestant.backend} | {contestant.model} | {contestant.games} "
+        f"| {contestant.backend} | {contestant.model} | {len(play)} | {contestant.games} "
         f"| {middle(play, 'in_flight'):.1f} | {middle(play, 'tokens'):,.0f} | {speeds[0]:,.0f} "
         f"| {work:.3f} | {outside:.2%} | {policy:.2%} | {middle(play, 'cached'):.1%} |"
     )
 
 
-def page(found: Sequence[tuple[Contestant, Any]], repeats: int) -> str:
+def page(found: Sequence[tuple[Contestant, Any]]) -> str:
     """The results as Markdown."""
     lines = "\n".join(row(*each) for each in found)
     return f"""# Self-play beside its backend alone
 
 Werewolf, 5 players, up to 2 days with 2 rounds of talk each, one model in every seat. Self-play
 (environments, prompts, tokens, rows), and then the requests that it made given to the backend
-alone, in turns, {repeats} times each; medians of CPU time on one thread. Made by
-`OMP_NUM_THREADS=1 python benchmarks/selfplay_throughput.py` on {platform.machine()}, Python
+alone, in turns; medians of CPU time on one thread of a busy machine. Made by
+`OMP_NUM_THREADS=1 python -m benchmarks.selfplay_throughput` on {platform.machine()}, Python
 {platform.python_version()}.
 
-| backend | model | games at once | requests at once, mean | tokens sampled | tokens/s | of the \
-backend's own speed | environment's share of the time | policy's own share | prompt tokens \
-cached, second turn on |
-|---|---|---|---|---|---|---|---|---|---|
+| backend | model | passes | games at once | requests at once, mean | tokens sampled | tokens/s \
+| of the backend's own speed | environment's share of the time | policy's own share \
+| prompt tokens cached, second turn on |
+|---|---|---|---|---|---|---|---|---|---|---|
 {lines}
 
 - *Of the backend's own speed*: time of the requests alone over time of self-play.
 - *Environment*: rules, views and texts. *Policy's own*: templates, tokenizer, rows.
 - *Cached*: of all tokens of a row that the backend is asked to go on from, those that it did
   not have to read again. vLLM keeps whole blocks of 32 tokens, and these rows are short.
+
+How much of a row a cache can hold from the second turn on, by its block (1 is the transformers
+generator, 16 vLLM on GPUs, 32 vLLM on the CPU): whole games with replies of 40 words, SmolLM2's
+tokens, no model.
+
+| game | tokens per row | block 1 | block 16 | block 32 |
+|---|---|---|---|---|
+{caches()}
 """
 
 

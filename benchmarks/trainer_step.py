@@ -230,7 +230,8 @@ def main() -> None:
     if chosen.write:
         text = (
             "# A trainer step beside TRL's\n\n"
-            "    OMP_NUM_THREADS=1 python benchmarks/trainer_step.py --write\n\n"
+            "    OMP_NUM_THREADS=1 python benchmarks/trainer_step.py --write "
+            f"--repeats {chosen.repeats} --models {' '.join(chosen.models)}\n\n"
             f"{ROWS} rows of werewolf_v0 with five players in one batch; loss, backward pass and "
             f"AdamW step, medians of {chosen.repeats} in turns, CPU time on one thread; the last "
             "column is the median of the ratios. TRL scores every completion token over the whole "

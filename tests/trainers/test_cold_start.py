@@ -73,6 +73,12 @@ def episodes() -> list[Episode]:
     return recorded(Mumbler())
 
 
+@pytest.fixture(scope="module")
+def clean() -> list[Episode]:
+    """Every act is one that is learned where there is no turn filter."""
+    return recorded(ScriptedPolicy(0, noise=0.2, brief=True))
+
+
 def small_model() -> LlamaForCausalLM:
     config = house_config(
         len(TOKENIZER), pad_token_id=0, end_token_id=3, hidden_size=32, num_layers=1
@@ -149,10 +155,10 @@ def test_the_best_are_learned_their_bad_acts_are_not(
 
 
 def test_best_of_raises_the_return_and_keeps_the_roles(
-    episodes: list[Episode], tmp_path: Path
+    clean: list[Episode], tmp_path: Path
 ) -> None:
-    _, everybody = taken(episodes, tmp_path, best_of=1)
-    _, best = taken(episodes, tmp_path, best_of=4)
+    _, everybody = taken(clean, tmp_path, best_of=1, turn_filter="none")
+    _, best = taken(clean, tmp_path, best_of=4, turn_filter="none")
     assert everybody.rows == {"seer": GAMES, "villager": 3 * GAMES, "werewolf": GAMES}
     assert best.rows == {"seer": GAMES // 4, "villager": 3 * GAMES // 4, "werewolf": GAMES // 4}
     assert everybody.mean_return[0] == pytest.approx(everybody.mean_return[1])
@@ -201,15 +207,16 @@ def test_only_own_tokens_get_a_gradient(episodes: list[Episode], tmp_path: Path)
         processing_class=TOKENIZER,
     )
     (batch,) = trainer.get_train_dataloader()
-    model, logits = trainer.model, []
+    last: list[torch.Tensor] = []  # what the head reads, (B, T, d)
 
     def keep(module: object, inputs: object, output: torch.Tensor) -> None:
         output.retain_grad()
-        logits.append(output)
+        last.append(output)
 
-    model.get_output_embeddings().register_forward_hook(keep)
-    trainer.compute_loss(model, batch).backward()
-    touched = logits[0].grad.abs().sum(-1) > 0  # (B, T)
+    trainer.model.model.norm.register_forward_hook(keep)
+    trainer.compute_loss(trainer.model, batch).backward()
+    assert last[0].grad is not None
+    touched = last[0].grad.abs().sum(-1) > 0  # (B, T)
     # What is said at a position is decided at the one before it.
     expected = torch.zeros_like(touched)
     expected[:, :-1] = batch["labels"][:, 1:] != IGNORED
@@ -242,12 +249,13 @@ def test_command_learns_and_goes_on_where_it_was_killed(
     file, out = tmp_path / "games.jsonl", tmp_path / "out"
     write_episodes(file, episodes)
     arguments = words(untrained, file, out)
+    _, found = taken(episodes, tmp_path)
     assert cli.main(["sft", *arguments]) == 0
-    assert "30 kept (6 seer, 18 villager, 6 werewolf)" in capsys.readouterr().out
+    assert found.text() in capsys.readouterr().out
     report = json.loads((out / REPORT_FILE).read_text())
     losses = [loss for _, loss in report["losses"]]
     assert losses[-1] < 0.7 * losses[0]
-    assert report["rows"] == {"seer": 6, "villager": 18, "werewolf": 6}
+    assert report["rows"] == found.rows
     game = json.loads((out / FINAL_FOLDER / "game.json").read_text())
     assert game == {"env": "werewolf_v0", "config": episodes[0].config}
     final = LlamaForCausalLM.from_pretrained(out / FINAL_FOLDER).state_dict()
@@ -284,7 +292,7 @@ def test_command_learns_and_goes_on_where_it_was_killed(
         (["--packing", "true"], "packing"),
         (["--filter_script", "KLINGON"], "KLINGON"),
         (["--bestof", "2"], "bestof"),
-        (["--model", "nowhere"], "nowhere"),
+        (["--model", "/no/such/folder"], "/no/such/folder cannot learn"),
     ],
 )
 def test_wrong_settings_are_told_in_one_line(

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from omar_envs.errors import ConfigError
 from omar_trainers.metrics import METRICS_FILE
-from tests.trainers.fake_games import save_tiny_model
-from tests.trainers.two_processes import RUNS, train_once
+from omar_trainers.trainer import OMARTrainer
+from tests.trainers.fake_games import play_fake_games, save_tiny_model, tiny_settings
+from tests.trainers.two_processes import FSDP2, RUNS, train_once
 
 TOLERANCE = 1e-6
 """Largest difference of a weight: weights move by 4e-3, adapters by 4e-2."""
@@ -49,7 +51,7 @@ class Ranks(NamedTuple):
 def metrics_of(folder: Path) -> list[dict[str, float]]:
     """The metrics file's lines without what depends on the clock."""
     lines = (folder / "out" / METRICS_FILE).read_text().splitlines()
-    clock = ("time/", "second", "phase")
+    clock = ("time", "second")
     return [
         {name: value for name, value in json.loads(line).items() if not _any_in(clock, name)}
         for line in lines
@@ -149,6 +151,20 @@ def assert_in_step_and_equal(ranks: Ranks, alone: Alone, name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in PLAIN if RUNS[name].replies_by_row])
 def test_two_ranks_update_as_one(two: Ranks, alone: Alone, name: str) -> None:
     assert_in_step_and_equal(two, alone, name)
+
+
+@pytest.mark.parametrize("name", ["larger_batches", "recomputed"])
+def test_accumulation_and_checkpointing_change_no_update(alone: Alone, name: str) -> None:
+    plain, other = alone.result("critic"), alone.result(name)
+    assert_same(plain["policy"], other["policy"], atol=TOLERANCE)
+    assert_same(plain["estimator"], other["estimator"], atol=TOLERANCE)
+
+
+def test_fsdp_that_accelerate_would_ignore_is_refused(tmp_path: Path) -> None:
+    start = save_tiny_model(tmp_path / "start")
+    settings = tiny_settings(tmp_path / "out", **FSDP2)
+    with pytest.raises((ConfigError, ValueError), match=r"fsdp"):
+        OMARTrainer(start, settings, play=play_fake_games)
 
 
 @on_deepspeed

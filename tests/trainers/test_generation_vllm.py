@@ -176,9 +176,12 @@ def test_greedy_replies_have_no_logprob() -> None:
 
 
 def test_what_was_cached_is_told_of_the_first_call() -> None:
-    results = generator(Backend()).generate(
-        [request("a", [5] * 40), request("b", [5] * 20, choices=CHOICES)]
+    backend = Backend()
+    two_forks = ((6, 10), (6, 11), (7, 10), (7, 11))
+    results = generator(backend).generate(
+        [request("a", [5] * 40), request("b", [5] * 31, choices=two_forks)]
     )
+    assert sorted(len(call.ids) for call in backend.calls) == [31, 32, 40]
     assert [result.num_cached for result in results] == [32, 16]
 
 

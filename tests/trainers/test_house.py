@@ -166,6 +166,26 @@ def test_build_is_reproducible_and_loads_anywhere(tmp_path: Path) -> None:
     werewolf_v0.raw_env(**game["config"])
 
 
+def test_a_house_model_can_go_on_with_longer_games(tmp_path: Path) -> None:
+    """It keeps its size and words, begins where its base is, and learns all games it is shown."""
+    small_model().save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    longer = DEMO_GAME | {"discussion_rounds": 12}
+    unlearned = BuildSettings(games=2, epochs=1.0, lr=1e-12, check_games=2)
+    house = build(0, unlearned, game=longer, base=tmp_path, max_context=2 * MAX_CONTEXT)
+    weights = small_model().state_dict()
+    for name, value in house.model.named_parameters():
+        torch.testing.assert_close(value, weights[name])
+    assert house.model.config.max_position_embeddings == 2 * MAX_CONTEXT
+    assert house.tokenizer.get_vocab() == TOKENIZER.get_vocab()
+    assert house.game == longer
+    taught = build(0, unlearned, game=longer, lessons=[DEMO_GAME], base=tmp_path)
+    assert taught.training.loss != house.training.loss
+    house.save(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved" / "game.json").read_text())["config"] == longer
+    assert AutoTokenizer.from_pretrained(tmp_path / "saved").model_max_length == 2 * MAX_CONTEXT
+
+
 def shipped(seed: int, *, constrain_choices: bool = True) -> ModelPolicy:
     return ModelPolicy.from_pretrained(
         house_directory(),

@@ -40,7 +40,13 @@ from omar_trainers.tokens import ChatTokenizer
 
 SCENARIOS = deal_scenarios(20, seed=1)
 SMALL = BuildSettings(
-    train_scenarios=12, test_scenarios=6, games=12, epochs=1.0, hidden_size=32, num_layers=1
+    train_scenarios=12,
+    test_scenarios=6,
+    word_games=20,
+    games=12,
+    epochs=1.0,
+    hidden_size=32,
+    num_layers=1,
 )
 
 

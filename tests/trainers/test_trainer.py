@@ -16,11 +16,12 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from omar_envs.errors import ConfigError
 from omar_trainers.advantages import hierarchical_advantages
+from omar_trainers.checkpoints import STATE_FILE
 from omar_trainers.generation import TextGenerator, TransformersGenerator
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.rows import TokenRow
 from omar_trainers.selfplay import GamePlan, PlayedGames, PlayGames
-from omar_trainers.trainer import STATE_FILE, OMARTrainer
+from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import (
     END,
     PAD,
@@ -128,7 +129,7 @@ def test_later_minibatches_drift(start: str, tmp_path: Path) -> None:
 def test_sampled_and_recomputed_logprobs_train_alike(start: str, tmp_path: Path) -> None:
     one, _ = train(start, tmp_path / "a", old_logprobs="sampled")
     other, _ = train(start, tmp_path / "b", old_logprobs="recomputed")
-    assert_same_weights(one, other, atol=1e-5)
+    assert_same_weights(one, other, atol=5e-5)
 
 
 def test_temperature_is_the_same_in_sampling_and_scoring(start: str, tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ RECOMPUTED = KL | {"activation_checkpointing": True}
 ADAPTERS = {"learning_rate": 1e-2}
 RUNS = {
     "critic": Run(),
+    "larger_batches": Run({"per_device_train_batch_size": 6}),
+    "recomputed": Run({"activation_checkpointing": True}),
     "token_kl": Run({"kl_as": "token_reward", "beta": 0.05, "whiten_by": "role"}),
     "loss_kl": Run(KL),
     "turn_gae": Run({"advantage": "turn_gae"}),

@@ -154,8 +154,9 @@ def _reasons(episode: Episode, config: ColdStartConfig) -> dict[str, list[str]]:
 def _check(found: Harvest, max_context: int) -> None:
     if not found.learned_tokens:
         raise ConfigError(
-            f"nothing is left to learn: {found.text()}. Lower best_of, loosen the turn filter, or, "
-            f"if rows do not fit into {max_context} tokens, raise max_row_tokens"
+            f"nothing is left to learn: {'; '.join(found.text().splitlines())}. Lower best_of, "
+            f"loosen the turn filter, or, if rows do not fit into {max_context} tokens, raise "
+            "max_row_tokens"
         )
     if found.unknown_tokens > MOST_UNKNOWN * found.learned_tokens:
         raise ConfigError(

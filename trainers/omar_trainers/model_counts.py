@@ -50,7 +50,7 @@ KNOWN_MODELS: dict[str, dict[str, Any]] = {
 
 
 def model_config(name: str) -> PretrainedConfig:
-    """The config of a known model, or of a model folder.
+    """The config of a known model, or of a model folder. Nothing is downloaded.
 
     Raises:
         ConfigError: neither is there.
@@ -59,7 +59,7 @@ def model_config(name: str) -> PretrainedConfig:
         fields = dict(KNOWN_MODELS[name])
         return AutoConfig.for_model(fields.pop("model_type"), **fields)
     try:
-        return AutoConfig.from_pretrained(name)
+        return AutoConfig.from_pretrained(name, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"no config of {name!r}: give a model folder, or {', '.join(KNOWN_MODELS)}"

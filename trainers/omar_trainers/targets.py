@@ -151,7 +151,7 @@ class TargetEstimator:
                 seed=derive_seed(args.seed, SeedStream.CRITIC),
             )
             if args.activation_checkpointing:
-                critic.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+                critic.backbone.activation_checkpointing_enable({"use_reentrant": False})
             self._critic = CriticLearner(
                 critic.to(accelerator.device),
                 accelerator,

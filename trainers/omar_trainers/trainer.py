@@ -15,8 +15,6 @@ Source: OMAR (Jiang et al., arXiv 2602.03109).
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -35,14 +33,10 @@ from transformers import (
     TrainerCallback,
 )
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import SaveStrategy, TrainOutput, set_seed
-from trl import GRPOTrainer
+from transformers.trainer_utils import set_seed
 
-import omar_envs
 from omar_envs.errors import ConfigError
-from omar_trainers import checkpoints
-from omar_trainers.alarms import REPEATED, Alarms, Ring, repeated_mean, set_aside
-from omar_trainers.checkpoints import STATE_FILE, Stateful
+from omar_trainers.alarms import REPEATED, Alarms, repeated_mean
 from omar_trainers.config import OMARConfig
 from omar_trainers.game_text import games_path, write_games
 from omar_trainers.generation import TextGenerator, TransformersGenerator
@@ -53,7 +47,6 @@ from omar_trainers.guards import (
     memory_guard,
     together,
 )
-from omar_trainers.interruption import StopOnTermination
 from omar_trainers.kl import KLController
 from omar_trainers.learned_seats import check_some_learned, learned_seats
 from omar_trainers.metrics import (
@@ -69,16 +62,9 @@ from omar_trainers.metrics import (
 from omar_trainers.model_card import model_card
 from omar_trainers.opponent_setup import make_opponents
 from omar_trainers.opponents import Opponents
-from omar_trainers.phases import PhaseClock, phase_means
+from omar_trainers.phases import phase_means
 from omar_trainers.replica import PolicyReplica, is_sharded
-from omar_trainers.resume import (
-    check_same_run,
-    choose_checkpoint,
-    going_on,
-    identity,
-    lineage,
-)
-from omar_trainers.rollout_store import ROLLOUTS_FOLDER, RolloutStore
+from omar_trainers.resumable import ResumableTrainer
 from omar_trainers.scoring import (
     OwnTokens,
     TokenScores,
@@ -117,7 +103,7 @@ GeneratorFactory = Callable[["OMARTrainer", int], TextGenerator]
 """Makes the generator that plays one iteration: (trainer, sampling seed)."""
 
 
-class OMARTrainer(GRPOTrainer):
+class OMARTrainer(ResumableTrainer):
     """Improves one model by letting it play every seat.
 
     Example::
@@ -151,12 +137,6 @@ class OMARTrainer(GRPOTrainer):
     args: OMARConfig
     estimator: TargetEstimator
     """What advantages are estimated with, and what is learned for that: the critic."""
-
-    stateful: dict[str, Stateful]
-    """What a checkpoint keeps beside the policy, by name; the same on all processes."""
-
-    interruption: StopOnTermination
-    """Tells whether training was ended from outside."""
 
     def __init__(
         self,
@@ -238,25 +218,12 @@ class OMARTrainer(GRPOTrainer):
         self.opponents = make_opponents(self, lineup, _transformers_generator)
         if self.opponents is not None:
             self.stateful["opponents"] = self.opponents
-        self.interruption = StopOnTermination(lambda asked: any(gather_object([asked])))
-        self.add_callback(self.interruption)
-        self._staging = False
-        self._identity = identity(args, self.model)
-        self._rollouts: RolloutStore | None = None
-        if args.keep_rollouts and args.save_strategy != SaveStrategy.NO:
-            processes = self.accelerator.num_processes
-            self._rollouts = RolloutStore(
-                Path(args.output_dir) / ROLLOUTS_FOLDER,
-                lineage(self._identity, processes, omar_envs.__version__),
-                self.accelerator.process_index,
-                lambda found: all(gather_object([found])),
-            )
+        self._keep_track()
 
         self._round: SelfPlayRound | None = None
         self._tensors: RoundTensors | None = None
         self._own: OwnTokens | None = None
         self._sampled_as_old = False
-        self._clock = PhaseClock()
         self._scores: TokenScores | None = None
         self._means: list[dict[str, Mean]] = []
         self._policy_starts_at = args.critic_only_iterations * args.steps_per_iteration
@@ -438,8 +405,8 @@ class OMARTrainer(GRPOTrainer):
         self.beta = self._kl.coefficient
         try:
             with warnings.catch_warnings():
-                # TRL 1.16 asks for it by a name that transformers 5.23 deprecates.
-                warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
+                # TRL 1.16 uses names that transformers 5.23 deprecates.
+                warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing")
                 with memory_guard("scoring"):
                     batch = super()._generate_and_score_completions(inputs)
         finally:
@@ -556,7 +523,7 @@ class OMARTrainer(GRPOTrainer):
                 self.control.should_training_stop = True
         super().log(logs, start_time)
 
-    # --- checkpoints ------------------------------------------------------
+    # --- writing ----------------------------------------------------------
 
     def create_model_card(
         self,
@@ -575,108 +542,6 @@ class OMARTrainer(GRPOTrainer):
             tags=sorted({*self._tag_names, *([tags] if isinstance(tags, str) else tags or [])}),
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
-
-    def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
-        """Train to the end, from where the run was stopped.
-
-        Args:
-            resume_from_checkpoint: a checkpoint to go on from, or True for the last
-                one; None leaves it to the settings (``resume``).
-
-        Raises:
-            ConfigError: the settings or the folder do not allow it; see
-                :func:`~omar_trainers.resume.choose_checkpoint` and
-                :func:`~omar_trainers.resume.check_same_run`.
-        """
-        args = self.args
-        checkpoint = choose_checkpoint(args, resume_from_checkpoint)
-        if checkpoint is not None:
-            check_same_run(checkpoint, self._identity, self.accelerator.num_processes)
-            if self.is_world_process_zero():
-                print(going_on(args, checkpoint), file=sys.stderr, flush=True)
-        self.accelerator.wait_for_everyone()
-        if args.should_save:
-            checkpoints.remove_incomplete(args.output_dir)
-        self.accelerator.wait_for_everyone()
-        try:
-            with memory_guard("training"):
-                output = super().train(None if checkpoint is None else str(checkpoint))
-        finally:
-            self.interruption.release()
-        if args.alarm == "rollback" and self.alarms.rung is not None:
-            self._roll_back(self.alarms.rung)
-        return output
-
-    def _roll_back(self, ring: Ring) -> None:
-        """Load the last checkpoint from before the alarm's trouble; later ones are set aside."""
-        args = self.args
-        step = ring.last_good * args.steps_per_iteration
-        self.accelerator.wait_for_everyone()
-        if checkpoints.last_checkpoint(args.output_dir, at_most=step) is None:
-            self.alarms.tell("there is no checkpoint from before it: the model is left as it is")
-            return
-        if args.should_save:
-            set_aside(args.output_dir, step)
-        self.accelerator.wait_for_everyone()
-        found = checkpoints.last_checkpoint(args.output_dir)
-        self.state.best_model_checkpoint = str(found)
-        self._load_best_model()
-        self.alarms.tell(f"the model is again that of {found}")
-
-    def _get_output_dir(self, trial: Any) -> str:
-        if self._staging:
-            return str(checkpoints.staging(self.args.output_dir))
-        return super()._get_output_dir(trial)
-
-    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        # An upload goes on in the background: not from a folder that will be moved.
-        if not self._staging:
-            super()._push_from_checkpoint(checkpoint_folder)
-
-    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        with self._clock.phase("save"):
-            self._save_complete_checkpoint(model, trial)
-
-    def _save_complete_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        args, step = self.args, self.state.global_step
-        self._staging = True
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self._staging = False
-        if args.should_save:
-            folder = checkpoints.staging(args.output_dir) / checkpoints.name_of(step)
-            states = {name: part.state_dict() for name, part in self.stateful.items()}
-            torch.save(states, folder / STATE_FILE)
-        self.accelerator.wait_for_everyone()
-        if args.should_save:
-            processes = self.accelerator.num_processes
-            place = checkpoints.publish(
-                args.output_dir, step, identity=self._identity, processes=processes
-            )
-            if args.push_to_hub:
-                self._push_from_checkpoint(str(place))
-            checkpoints.rotate(args.output_dir, args.save_total_limit)
-            if self._rollouts is not None:
-                self._rollouts.discard(before=step // args.steps_per_iteration)
-        self.accelerator.wait_for_everyone()
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        path = os.path.join(checkpoint, STATE_FILE)
-        if not os.path.isfile(path):
-            raise ConfigError(
-                f"{checkpoint} has no {STATE_FILE}: it is no checkpoint of OMARTrainer"
-            )
-        # transformers takes this one from the checkpoint, and only warns.
-        self.state.save_steps = int(self.args.save_steps)
-        states = torch.load(path, map_location="cpu", weights_only=True)
-        for name, part in self.stateful.items():
-            if name not in states:
-                raise ConfigError(f"{path} has no state of {name}: another version wrote it")
-            part.load_state_dict(states[name])
 
 
 def _roll_out(prompts: list[str], trainer: OMARTrainer) -> dict[str, list[Any]]:

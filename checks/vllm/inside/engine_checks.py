@@ -122,9 +122,11 @@ def test_short_replies_do_not_wait_for_long_ones(trained: tuple[OMARTrainer, Pat
 def test_an_error_while_games_are_played_leaves_nothing_behind(
     trained: tuple[OMARTrainer, Path],
 ) -> None:
-    with pytest.raises(KeyError), generator(trained[0]) as sampler:
+    trainer = trained[0]
+    trainer.vllm_generation.sync_weights()
+    with pytest.raises(KeyError), generator(trainer) as sampler:
         sampler.submit(mixed_requests(6, 10))
         raise KeyError
     requests = mixed_requests(7, 10)
-    with generator(trained[0]) as sampler:
-        check_results(trained[0].model, requests, sampler.generate(requests))
+    with generator(trainer) as sampler:
+        check_results(trainer.model, requests, sampler.generate(requests))

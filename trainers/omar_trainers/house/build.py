@@ -76,7 +76,7 @@ class BuildSettings:
         epochs: passes over them.
         lr: highest learning rate.
         batch_size: rows per step.
-        hidden_size, num_layers: of the model.
+        hidden_size, num_layers: of a model that begins with nothing.
         check_games: games played afterwards to count invalid acts.
     """
 
@@ -168,10 +168,11 @@ def build(
     *,
     game: dict[str, Any] = DEMO_GAME,
     lessons: Sequence[dict[str, Any]] = (),
+    base: str | Path | None = None,
     max_context: int = MAX_CONTEXT,
     progress: bool = False,
 ) -> House:
-    """Build a house model from nothing. Same seed and settings: same weights.
+    """Build a house model. Same arguments: same weights.
 
     Args:
         seed: of the games, the bots and the weights.
@@ -180,11 +181,13 @@ def build(
             that :func:`house_words` does not list are unknown to it.
         lessons: further games that it learns from, as many of each: shorter ones
             show more choices in as many tokens.
+        base: folder of a house model to go on from, whose size and words it keeps;
+            ``None`` begins with nothing.
         max_context: longest row, in tokens.
         progress: show progress bars.
     """
     settings = settings or BuildSettings()
-    tokenizer = house_tokenizer(house_words(), max_context=max_context)
+    tokenizer = _tokenizer(base, max_context)
     tokens = ChatTokenizer(tokenizer)
     with tqdm(total=settings.games, desc="scripted games", disable=not progress) as bar:
         rows = scripted_rows(
@@ -196,15 +199,18 @@ def build(
             max_context=max_context,
             progress=lambda done: bar.update(done - bar.n) and None,
         )
-    config = house_config(
-        len(tokenizer),
-        pad_token_id=tokens.pad_token_id,
-        end_token_id=tokens.end_token_id,
-        hidden_size=settings.hidden_size,
-        num_layers=settings.num_layers,
-        max_context=max_context,
-    )
-    model = new_house_model(config, seed=seed)
+    if base is None:
+        config = house_config(
+            len(tokenizer),
+            pad_token_id=tokens.pad_token_id,
+            end_token_id=tokens.end_token_id,
+            hidden_size=settings.hidden_size,
+            num_layers=settings.num_layers,
+            max_context=max_context,
+        )
+        model = new_house_model(config, seed=seed)
+    else:
+        model = LlamaForCausalLM.from_pretrained(base, max_position_embeddings=max_context)
     training = sft_rows(
         model,
         rows,
@@ -302,6 +308,12 @@ class _Listener:
         for reply in replies:
             self.words.update(reply.split())
         return replies
+
+
+def _tokenizer(base: str | Path | None, max_context: int) -> PreTrainedTokenizerFast:
+    if base is None:
+        return house_tokenizer(house_words(), max_context=max_context)
+    return PreTrainedTokenizerFast.from_pretrained(base, model_max_length=max_context)
 
 
 def _maker(settings: dict[str, Any]) -> Callable[[], Any]:

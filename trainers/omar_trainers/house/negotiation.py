@@ -62,10 +62,13 @@ _WORDS = (
     *"share take than thank that think this too us want we what will with yes".split(),
     *"cannot say see your point had hoped for more That leaves all nothing at".split(),
     *"Your reply could be taken You do in turn nobody else has proposal standing make one".split(),
-    *"yourself whole number from to hand out there exactly".split(),
-    *". , : ; ? !".split(),
+    *"yourself whole number from to hand out there exactly accept propose proposes gets".split(),
+    *"Ana Ben Let Time To We Well What With agree am balls books deal each getting glad".split(),
+    *"go hats have if let live matter matters most or rest something sure the then".split(),
+    *"together top use without would yet you".split(),
+    *'. , : ; ? ! * {" ": ," }'.split(),
 )
-"""Words of rare remarks, of what is told of refused acts, and for free talk."""
+"""Words of scripted negotiators, of what is told of refused acts, and for free talk."""
 
 _SMALL_TALK = ("Well.", "Let us see.", "I am not sure.")
 
@@ -76,6 +79,7 @@ class BuildSettings:
 
     Attributes:
         train_scenarios, test_scenarios: how many of each.
+        word_games: scripted games, three times, whose words the tokenizer knows.
         games: scripted games to learn from.
         noise: probability that a bot acts at random, in [0, 1]: high, so that there is
             something left to learn.
@@ -85,6 +89,7 @@ class BuildSettings:
 
     train_scenarios: int = 400
     test_scenarios: int = 200
+    word_games: int = 200
     games: int = 1500
     noise: float = 0.5
     epochs: float = 2.0
@@ -208,7 +213,7 @@ def build(
     number = settings.train_scenarios + settings.test_scenarios
     scenarios = deal_scenarios(number, seed)
     train, test = split_scenarios(scenarios, settings.train_scenarios)
-    tokenizer = negotiation_tokenizer(scenarios)
+    tokenizer = negotiation_tokenizer(scenarios, games=settings.word_games)
     tokens = ChatTokenizer(tokenizer)
     rows = scripted_deals(tokens, train, settings.games, seed=seed, noise=settings.noise)
     config = house_config(

@@ -1,0 +1,173 @@
+"""Training that can be killed at any moment and goes on with the same command.
+
+Checkpoints are complete or not there (:mod:`omar_trainers.checkpoints`), a run goes on
+only as the same run (:mod:`omar_trainers.resume`), and games played since the last
+checkpoint are kept (:mod:`omar_trainers.rollout_store`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from transformers.trainer_utils import SaveStrategy, TrainOutput
+from trl import GRPOTrainer
+
+import omar_envs
+from omar_envs.errors import ConfigError
+from omar_trainers import checkpoints
+from omar_trainers.alarms import Alarms, Ring, set_aside
+from omar_trainers.checkpoints import STATE_FILE, Stateful
+from omar_trainers.config import OMARConfig
+from omar_trainers.guards import memory_guard
+from omar_trainers.interruption import StopOnTermination
+from omar_trainers.phases import PhaseClock
+from omar_trainers.resume import (
+    check_same_run,
+    choose_checkpoint,
+    going_on,
+    identity,
+    lineage,
+)
+from omar_trainers.rollout_store import ROLLOUTS_FOLDER, RolloutStore
+
+
+class ResumableTrainer(GRPOTrainer):
+    """TRL's trainer, with checkpoints that hold everything and are never half there.
+
+    A subclass fills ``stateful`` and ``alarms``, and calls ``_keep_track`` at the end of
+    its construction.
+    """
+
+    args: OMARConfig
+    alarms: Alarms
+
+    stateful: dict[str, Stateful]
+    """What a checkpoint keeps beside the policy, by name; the same on all processes."""
+
+    interruption: StopOnTermination
+    """Tells whether training was ended from outside."""
+
+    def _keep_track(self) -> None:
+        """Note which run this is, and keep its games from now on."""
+        args = self.args
+        self._clock = PhaseClock()
+        self.interruption = StopOnTermination(lambda asked: any(gather_object([asked])))
+        self.add_callback(self.interruption)
+        self._staging = False
+        self._identity = identity(args, self.model)
+        self._rollouts: RolloutStore | None = None
+        if args.keep_rollouts and args.save_strategy != SaveStrategy.NO:
+            processes = self.accelerator.num_processes
+            self._rollouts = RolloutStore(
+                Path(args.output_dir) / ROLLOUTS_FOLDER,
+                lineage(self._identity, processes, omar_envs.__version__),
+                self.accelerator.process_index,
+                lambda found: all(gather_object([found])),
+            )
+
+    def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
+        """Train to the end, from where the run was stopped.
+
+        Args:
+            resume_from_checkpoint: a checkpoint to go on from, or True for the last
+                one; None leaves it to the settings (``resume``).
+
+        Raises:
+            ConfigError: the settings or the folder do not allow it; see
+                :func:`~omar_trainers.resume.choose_checkpoint` and
+                :func:`~omar_trainers.resume.check_same_run`.
+        """
+        args = self.args
+        checkpoint = choose_checkpoint(args, resume_from_checkpoint)
+        if checkpoint is not None:
+            check_same_run(checkpoint, self._identity, self.accelerator.num_processes)
+            if self.is_world_process_zero():
+                print(going_on(args, checkpoint), file=sys.stderr, flush=True)
+        self.accelerator.wait_for_everyone()
+        if args.should_save:
+            checkpoints.remove_incomplete(args.output_dir)
+        self.accelerator.wait_for_everyone()
+        try:
+            with memory_guard("training"):
+                output = super().train(None if checkpoint is None else str(checkpoint))
+        finally:
+            self.interruption.release()
+        if args.alarm == "rollback" and self.alarms.rung is not None:
+            self._roll_back(self.alarms.rung)
+        return output
+
+    def _roll_back(self, ring: Ring) -> None:
+        """Load the last checkpoint from before the alarm's trouble; later ones are set aside."""
+        args = self.args
+        step = ring.last_good * args.steps_per_iteration
+        self.accelerator.wait_for_everyone()
+        if checkpoints.last_checkpoint(args.output_dir, at_most=step) is None:
+            self.alarms.tell("there is no checkpoint from before it: the model is left as it is")
+            return
+        if args.should_save:
+            set_aside(args.output_dir, step)
+        self.accelerator.wait_for_everyone()
+        found = checkpoints.last_checkpoint(args.output_dir)
+        self.state.best_model_checkpoint = str(found)
+        self._load_best_model()
+        self.alarms.tell(f"the model is again that of {found}")
+
+    def _get_output_dir(self, trial: Any) -> str:
+        if self._staging:
+            return str(checkpoints.staging(self.args.output_dir))
+        return super()._get_output_dir(trial)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        # An upload goes on in the background: not from a folder that will be moved.
+        if not self._staging:
+            super()._push_from_checkpoint(checkpoint_folder)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        with self._clock.phase("save"):
+            self._save_complete_checkpoint(model, trial)
+
+    def _save_complete_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        args, step = self.args, self.state.global_step
+        self._staging = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._staging = False
+        if args.should_save:
+            folder = checkpoints.staging(args.output_dir) / checkpoints.name_of(step)
+            states = {name: part.state_dict() for name, part in self.stateful.items()}
+            torch.save(states, folder / STATE_FILE)
+        self.accelerator.wait_for_everyone()
+        if args.should_save:
+            processes = self.accelerator.num_processes
+            place = checkpoints.publish(
+                args.output_dir, step, identity=self._identity, processes=processes
+            )
+            if args.push_to_hub:
+                self._push_from_checkpoint(str(place))
+            checkpoints.rotate(args.output_dir, args.save_total_limit)
+            if self._rollouts is not None:
+                self._rollouts.discard(before=step // args.steps_per_iteration)
+        self.accelerator.wait_for_everyone()
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        path = os.path.join(checkpoint, STATE_FILE)
+        if not os.path.isfile(path):
+            raise ConfigError(
+                f"{checkpoint} has no {STATE_FILE}: it is no checkpoint of OMARTrainer"
+            )
+        # transformers takes this one from the checkpoint, and only warns.
+        self.state.save_steps = int(self.args.save_steps)
+        states = torch.load(path, map_location="cpu", weights_only=True)
+        for name, part in self.stateful.items():
+            if name not in states:
+                raise ConfigError(f"{path} has no state of {name}: another version wrote it")
+            part.load_state_dict(states[name])
