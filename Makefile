@@ -15,7 +15,7 @@ SMOLLM2 := runs/smollm2
 help:
 	@echo "make demo    train a tiny model by self-play and write a report to runs/demo"
 	@echo "make test    linters, types and tests"
-	@echo "make test-vllm  policy and judge against a real server: vLLM on the CPU, SmolLM2;"
+	@echo "make test-vllm  policy, judge and self-play against vLLM on the CPU, SmolLM2;"
 	@echo "             the first time it downloads 1 GB to runs/"
 	@echo "make clean   remove $(VENV), caches and builds (runs/ stays)"
 	@echo "Another Python: make PYTHON=python3.12 demo"

@@ -29,7 +29,7 @@ from omar_trainers.house import house_directory
 from omar_trainers.house.build import build, invalid_share
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.model_policy import ModelPolicy
-from omar_trainers.plots import read_metrics
+from omar_trainers.shown.plots import read_metrics
 
 ARENA_SEED = 40_000
 """First seed of the arenas: training never plays their games."""

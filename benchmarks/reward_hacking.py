@@ -47,15 +47,15 @@ from omar_trainers import train
 from omar_trainers.alarms import BEYOND, ENTROPY, REPEATED
 from omar_trainers.config import OMARConfig
 from omar_trainers.demo import quiet_libraries
+from omar_trainers.filters import KEPT, TurnRules, dropped_by_rules, repeated_speeches, words
 from omar_trainers.generation import TextGenerator
 from omar_trainers.house import house_directory
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.model_policy import ModelPolicy
-from omar_trainers.plots import read_metrics
 from omar_trainers.selfplay import GamePlan, PlayedGames, PlayGames, model_games
+from omar_trainers.shown.plots import read_metrics
 from omar_trainers.tokens import ChatTokenizer
 from omar_trainers.trainer import OMARTrainer
-from omar_trainers.turn_quality import KEPT, TurnRules, dropped_by_rules, repeated_speeches, words
 
 RECIPE = "werewolf_house_demo"
 NAIVE = "naive_judge"

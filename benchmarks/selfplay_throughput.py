@@ -293,8 +293,8 @@ class VLLMTable(TorchTable):
 
     def generator(self) -> Any:
         """One on an engine that has nothing cached."""
-        from omar_trainers.generation_vllm import VLLMGenerator
-        from omar_trainers.vllm_backends import EngineBackend
+        from omar_trainers.vllm.backends import EngineBackend
+        from omar_trainers.vllm.generator import VLLMGenerator
 
         self.llm.reset_prefix_cache()
         return VLLMGenerator(

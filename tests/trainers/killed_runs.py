@@ -30,11 +30,11 @@ from transformers.utils import logging
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from omar_trainers import train as train_command
-from omar_trainers.checkpoints import STATE_FILE, last_checkpoint
 from omar_trainers.generation import GenerationRequest, GenerationResult, TextGenerator
 from omar_trainers.house.model import house_config, new_house_model
 from omar_trainers.house.tokenizer import house_tokenizer
 from omar_trainers.metrics import METRICS_FILE
+from omar_trainers.resuming.checkpoints import STATE_FILE, last_checkpoint
 from omar_trainers.selfplay import GamePlan, PlayedGames
 from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import play_fake_games, save_tiny_model, tiny_settings

@@ -16,10 +16,10 @@ from transformers import LlamaForCausalLM
 from omar_envs.errors import ConfigError
 from omar_trainers import train as train_command
 from omar_trainers.alarms import BEYOND, ENTROPY, REPEATED, SET_ASIDE_FOLDER, Alarms, AlarmStop
-from omar_trainers.checkpoints import STATE_FILE, complete_checkpoints, last_checkpoint
 from omar_trainers.generation import TextGenerator
 from omar_trainers.guards import STOPPED
 from omar_trainers.metrics import METRICS_FILE, Mean
+from omar_trainers.resuming.checkpoints import STATE_FILE, complete_checkpoints, last_checkpoint
 from omar_trainers.selfplay import GamePlan, PlayedGames
 from omar_trainers.settings import SafetySettings
 from omar_trainers.trainer import OMARTrainer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omar_trainers.checkpoints import (
+from omar_trainers.resuming.checkpoints import (
     MANIFEST_FILE,
     complete_checkpoints,
     last_checkpoint,
@@ -21,7 +21,7 @@ from omar_trainers.checkpoints import (
     staging,
     step_of,
 )
-from omar_trainers.files import atomic_write
+from omar_trainers.resuming.files import atomic_write
 
 
 def write(output: Path, step: int) -> Path:

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from omar_envs.errors import ConfigError
-from omar_trainers.checkpoints import STATE_FILE
 from omar_trainers.critic import (
     CriticLearner,
     build_critic,
@@ -28,6 +27,7 @@ from omar_trainers.critic import (
     token_values,
 )
 from omar_trainers.metrics import METRICS_FILE
+from omar_trainers.resuming.checkpoints import STATE_FILE
 from omar_trainers.scoring import AlignedRows, align_rows
 from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import (

@@ -12,7 +12,7 @@ from omar_envs.policy import RandomPolicy
 from omar_envs.rollout import make, play
 from omar_envs.terminal import printable
 from omar_envs.types import SPEAK, View
-from omar_trainers.game_text import game_text, games_path, write_games
+from omar_trainers.shown.game_text import game_text, games_path, write_games
 
 GAME = {"num_players": 5, "discussion_rounds": 1}
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from omar_trainers.generation import GenerationRequest, GenerationResult
-from omar_trainers.generation_vllm import SampleCall, Sampled, VLLMGenerator
 from omar_trainers.house.model import house_config, new_house_model
-from omar_trainers.lockstep import LockstepGenerator, Share
+from omar_trainers.vllm.generator import SampleCall, Sampled, VLLMGenerator
+from omar_trainers.vllm.lockstep import LockstepGenerator, Share
 
 END, PAD, WORDS = 3, 0, 40
 MODEL = new_house_model(

@@ -17,7 +17,6 @@ from omar_envs.metering import Usage
 from omar_envs.policy import RandomPolicy
 from omar_envs.rollout import make, run
 from omar_envs.types import SPEAK, Episode
-from omar_trainers.game_text import GAMES_FOLDER
 from omar_trainers.metrics import (
     METRICS_FILE,
     Mean,
@@ -29,6 +28,7 @@ from omar_trainers.metrics import (
     round_means,
 )
 from omar_trainers.selfplay import GamePlan, SelfPlayRound
+from omar_trainers.shown.game_text import GAMES_FOLDER
 from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import TURNS, play_fake_games, save_tiny_model, tiny_settings
 from tests.trainers.test_selfplay import FirstChoice, played

@@ -23,9 +23,9 @@ from omar_envs.policy import RandomPolicy
 from omar_envs.rollout import make, play
 from omar_trainers.generation import GenerationRequest, GenerationResult, TextGenerator
 from omar_trainers.metrics import METRICS_FILE
-from omar_trainers.opponent_pool import GameResult, Member, OpponentPool
-from omar_trainers.opponents import Opponents, frozen_side, live_points, shared_games
-from omar_trainers.past_models import POOL_FOLDER
+from omar_trainers.opponents.past_models import POOL_FOLDER
+from omar_trainers.opponents.play import Opponents, frozen_side, live_points, shared_games
+from omar_trainers.opponents.pool import GameResult, Member, OpponentPool
 from omar_trainers.selfplay import GamePlan, PlayedGames, SeatKind, SelfPlayRound
 from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import END, play_fake_games, save_tiny_model, tiny_settings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omar_trainers.phases import REST, PhaseClock, phase_means
+from omar_trainers.shown.phases import REST, PhaseClock, phase_means
 
 
 class Hand:

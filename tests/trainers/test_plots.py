@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from omar_trainers.plots import plot_run, read_metrics
+from omar_trainers.shown.plots import plot_run, read_metrics
 
 
 @pytest.mark.parametrize(

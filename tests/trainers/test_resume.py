@@ -15,18 +15,18 @@ from transformers import LlamaForCausalLM
 from trl import GRPOConfig
 
 from omar_envs.errors import ConfigError
-from omar_trainers.checkpoints import (
+from omar_trainers.config import OMARConfig
+from omar_trainers.generation import TextGenerator
+from omar_trainers.metrics import METRICS_FILE
+from omar_trainers.resuming.checkpoints import (
     complete_checkpoints,
     last_checkpoint,
     name_of,
     publish,
     staging,
 )
-from omar_trainers.config import OMARConfig
-from omar_trainers.generation import TextGenerator
-from omar_trainers.metrics import METRICS_FILE
-from omar_trainers.resume import FREE_SETTINGS, choose_checkpoint, fingerprint, identity
-from omar_trainers.rollout_store import ROLLOUTS_FOLDER
+from omar_trainers.resuming.resume import FREE_SETTINGS, choose_checkpoint, fingerprint, identity
+from omar_trainers.resuming.rollout_store import ROLLOUTS_FOLDER
 from omar_trainers.selfplay import GamePlan, PlayedGames
 from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import play_fake_games, save_tiny_model, tiny_settings

@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM
 
 from omar_envs.metering import Usage
 from omar_trainers.generation import TransformersGenerator
-from omar_trainers.rollout_store import RolloutStore
+from omar_trainers.resuming.rollout_store import RolloutStore
 from omar_trainers.selfplay import GamePlan, PlayedGames, SelfPlayRound
 from tests.trainers.fake_games import END, PAD, play_fake_games, save_tiny_model
 

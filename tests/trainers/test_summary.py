@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from omar_trainers.metrics import METRICS_FILE
-from omar_trainers.summary import (
+from omar_trainers.shown.summary import (
     PLOT_FILE,
     SUMMARY_FILE,
     report,

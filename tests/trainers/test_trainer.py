@@ -16,9 +16,9 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from omar_envs.errors import ConfigError
 from omar_trainers.advantages import hierarchical_advantages
-from omar_trainers.checkpoints import STATE_FILE
 from omar_trainers.generation import TextGenerator, TransformersGenerator
 from omar_trainers.metrics import METRICS_FILE
+from omar_trainers.resuming.checkpoints import STATE_FILE
 from omar_trainers.rows import TokenRow
 from omar_trainers.selfplay import GamePlan, PlayedGames, PlayGames
 from omar_trainers.trainer import OMARTrainer

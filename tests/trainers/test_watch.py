@@ -18,7 +18,7 @@ from omar_trainers.selfplay import GamePlan, PlayedGames
 from omar_trainers.trainer import OMARTrainer
 from omar_trainers.watch import FIRST_SEED, FieldWatch, HeldOut, JudgeWatch, make_watch, plot_watch
 from tests.trainers.fake_games import play_fake_games, save_tiny_model, tiny_settings
-from tests.trainers.test_turn_quality import talk
+from tests.trainers.test_filters import talk
 
 
 def with_outcome(fields: dict[str, object], **rewards: float | None) -> Episode:

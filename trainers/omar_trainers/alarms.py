@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from omar_envs.types import Episode
-from omar_trainers.checkpoints import complete_checkpoints, step_of
+from omar_trainers.filters import repeated_speeches
 from omar_trainers.guards import TrainingError
 from omar_trainers.metrics import Mean
+from omar_trainers.resuming.checkpoints import complete_checkpoints, step_of
 from omar_trainers.settings import SafetySettings
-from omar_trainers.turn_quality import repeated_speeches
 
 REPEATED = "alarm/repeated_speeches"
 """Share of speeches that say, word for word, what another one of their game says."""

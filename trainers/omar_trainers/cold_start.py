@@ -36,11 +36,11 @@ from trl import ModelConfig, SFTTrainer, TrlParser, get_peft_config
 from omar_envs.by_name import GAME_FILE
 from omar_envs.errors import ConfigError, EpisodeError
 from omar_envs.transcript import read_episodes
-from omar_trainers import checkpoints
 from omar_trainers.cold_start_config import ColdStartConfig
 from omar_trainers.harvest import Harvest, harvest
 from omar_trainers.house import house_directory
-from omar_trainers.resume import check_same_run, choose_checkpoint, fingerprint
+from omar_trainers.resuming import checkpoints
+from omar_trainers.resuming.resume import check_same_run, choose_checkpoint, fingerprint
 from omar_trainers.sft import Example
 from omar_trainers.tokens import ChatTokenizer
 from omar_trainers.train import FINAL_FOLDER, HOUSE

@@ -9,8 +9,8 @@ from trl import SFTConfig
 
 from omar_envs.errors import ConfigError
 from omar_trainers.best_of import Balance
+from omar_trainers.filters import TurnRules, check_script
 from omar_trainers.settings.checks import require_int, require_one_of, require_share
-from omar_trainers.turn_quality import TurnRules, check_script
 
 
 @dataclass

@@ -43,7 +43,7 @@ from omar_trainers.config import OMARConfig
 from omar_trainers.house import house_directory
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.model_policy import ModelPolicy
-from omar_trainers.plots import ArenaPoint, plot_learning, read_metrics
+from omar_trainers.shown.plots import ArenaPoint, plot_learning, read_metrics
 
 RECIPE = "werewolf_house_demo"
 ARENA_SEED = 20_000

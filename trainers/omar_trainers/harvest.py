@@ -10,10 +10,10 @@ from omar_envs.errors import ConfigError
 from omar_envs.types import Episode
 from omar_trainers.best_of import Candidate, best_of
 from omar_trainers.cold_start_config import ColdStartConfig
+from omar_trainers.filters import KEPT, dropped_by_rules
 from omar_trainers.replayed_rows import replayed_rows
 from omar_trainers.sft import IGNORED, Example, labelled
 from omar_trainers.tokens import ChatTokenizer
-from omar_trainers.turn_quality import KEPT, dropped_by_rules
 
 MOST_UNKNOWN = 0.1
 """Largest share of the tokens to learn that may be the tokenizer's unknown one."""

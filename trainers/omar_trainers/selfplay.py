@@ -26,14 +26,14 @@ from omar_envs.metering import Usage
 from omar_envs.rollout import make, play_games
 from omar_envs.types import Episode, Seat
 from omar_trainers.config import OMARConfig
+from omar_trainers.filters import KEPT, TurnFilter
 from omar_trainers.generation import TextGenerator
-from omar_trainers.judge_usage import usage_between, usage_of
 from omar_trainers.judges import with_judge
 from omar_trainers.model_policy import ModelPolicy
 from omar_trainers.rows import TokenRow
 from omar_trainers.scoring import FREE, OwnTokens, allowed_table
+from omar_trainers.shown.judge_usage import usage_between, usage_of
 from omar_trainers.tokens import ChatTokenizer
-from omar_trainers.turn_quality import KEPT, TurnFilter
 
 SeatKey = tuple[int, str]
 """Index of a game, and agent."""

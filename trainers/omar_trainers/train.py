@@ -34,12 +34,12 @@ from rich.console import Console
 from trl import ModelConfig, TrlParser, get_peft_config
 
 from omar_envs.errors import ConfigError, OmarError
-from omar_trainers.checkpoints import last_checkpoint
 from omar_trainers.config import OMARConfig
 from omar_trainers.guards import STOPPED, TrainingError
 from omar_trainers.house import house_directory
-from omar_trainers.interruption import INTERRUPTED, TERMINATED, Terminated
-from omar_trainers.summary import report
+from omar_trainers.resuming.checkpoints import last_checkpoint
+from omar_trainers.resuming.interruption import INTERRUPTED, TERMINATED, Terminated
+from omar_trainers.shown.summary import report
 
 FINAL_FOLDER = "final"
 HOUSE = "house"

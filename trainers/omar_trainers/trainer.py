@@ -38,7 +38,7 @@ from transformers.trainer_utils import set_seed
 from omar_envs.errors import ConfigError
 from omar_trainers.alarms import REPEATED, Alarms, repeated_mean
 from omar_trainers.config import OMARConfig
-from omar_trainers.game_text import games_path, write_games
+from omar_trainers.filters import TurnJudge, make_turn_filter
 from omar_trainers.generation import TextGenerator, TransformersGenerator
 from omar_trainers.guards import (
     TooManyUnscored,
@@ -48,7 +48,6 @@ from omar_trainers.guards import (
     together,
 )
 from omar_trainers.kl import KLController
-from omar_trainers.learned_seats import check_some_learned, learned_seats
 from omar_trainers.metrics import (
     IterationProgress,
     Mean,
@@ -59,12 +58,11 @@ from omar_trainers.metrics import (
     masked_mean,
     round_means,
 )
-from omar_trainers.model_card import model_card
-from omar_trainers.opponent_setup import make_opponents
-from omar_trainers.opponents import Opponents
-from omar_trainers.phases import phase_means
+from omar_trainers.opponents.learned_seats import check_some_learned, learned_seats
+from omar_trainers.opponents.play import Opponents
+from omar_trainers.opponents.setup import make_opponents
 from omar_trainers.replica import PolicyReplica, is_sharded
-from omar_trainers.resumable import ResumableTrainer
+from omar_trainers.resuming.resumable import ResumableTrainer
 from omar_trainers.scoring import (
     OwnTokens,
     TokenScores,
@@ -88,10 +86,12 @@ from omar_trainers.selfplay import (
     plan_dataset,
     plans_of,
 )
+from omar_trainers.shown.game_text import games_path, write_games
+from omar_trainers.shown.model_card import model_card
+from omar_trainers.shown.phases import phase_means
 from omar_trainers.targets import TargetEstimator
 from omar_trainers.tokens import ChatTokenizer, decode_reply
-from omar_trainers.turn_quality import TurnJudge, make_turn_filter
-from omar_trainers.vllm_setup import (
+from omar_trainers.vllm.setup import (
     check_vllm,
     made_without_vllm,
     vllm_generator,

@@ -19,10 +19,10 @@ from checks.vllm.inside.games import (
     settings,
 )
 from omar_trainers.generation import GenerationRequest
-from omar_trainers.generation_vllm import VLLMGenerator
 from omar_trainers.tokens import ChatTokenizer
 from omar_trainers.trainer import OMARTrainer
-from omar_trainers.vllm_backends import EngineBackend
+from omar_trainers.vllm.backends import EngineBackend
+from omar_trainers.vllm.generator import VLLMGenerator
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from checks.vllm.inside.games import (
 from checks.vllm.server import Server
 from omar_trainers.generation import GenerationRequest
 from omar_trainers.trainer import OMARTrainer
-from omar_trainers.vllm_setup import vllm_generator
+from omar_trainers.vllm.setup import vllm_generator
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     os.environ["VLLM_SERVER_DEV_MODE"] = "1"
     wanted = (
         *("--logprobs-mode", "processed_logprobs", "--enable-prompt-tokens-details"),
-        *("--worker-extension-cls", "omar_trainers.vllm_worker.WeightReload"),
+        *("--worker-extension-cls", "omar_trainers.vllm.worker.WeightReload"),
         *("--block-size", "32"),
     )
     with Server(Path(sys.executable), Path(HOUSE), log, wanted) as running:

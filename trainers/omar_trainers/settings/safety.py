@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from omar_envs.errors import ConfigError
+from omar_trainers.filters import check_script
 from omar_trainers.settings.checks import (
     require_int,
     require_not_negative,
     require_one_of,
     require_share,
 )
-from omar_trainers.turn_quality import check_script
 
 
 @dataclass

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from omar_trainers.files import atomic_write, sync_file, sync_folder
+from omar_trainers.resuming.files import atomic_write, sync_file, sync_folder
 
 MANIFEST_FILE = "complete.json"
 STATE_FILE = "omar_state.pt"

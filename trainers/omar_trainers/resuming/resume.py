@@ -18,15 +18,15 @@ from transformers import PreTrainedModel
 from transformers.trainer_utils import SaveStrategy
 
 from omar_envs.errors import ConfigError
-from omar_trainers.checkpoints import (
+from omar_trainers.config import OMARConfig
+from omar_trainers.judges import without_address
+from omar_trainers.resuming.checkpoints import (
     MANIFEST_FILE,
     complete_checkpoints,
     last_checkpoint,
     read_manifest,
     step_of,
 )
-from omar_trainers.config import OMARConfig
-from omar_trainers.judges import without_address
 from omar_trainers.settings import (
     ActingSettings,
     AdvantageSettings,

@@ -1,8 +1,8 @@
 """Training that can be killed at any moment and goes on with the same command.
 
-Checkpoints are complete or not there (:mod:`omar_trainers.checkpoints`), a run goes on
-only as the same run (:mod:`omar_trainers.resume`), and games played since the last
-checkpoint are kept (:mod:`omar_trainers.rollout_store`).
+Checkpoints are complete or not there (:mod:`omar_trainers.resuming.checkpoints`), a run goes on
+only as the same run (:mod:`omar_trainers.resuming.resume`), and games played since the last
+checkpoint are kept (:mod:`omar_trainers.resuming.rollout_store`).
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from trl import GRPOTrainer
 
 import omar_envs
 from omar_envs.errors import ConfigError
-from omar_trainers import checkpoints
 from omar_trainers.alarms import Alarms, Ring, set_aside
-from omar_trainers.checkpoints import STATE_FILE, Stateful
 from omar_trainers.config import OMARConfig
 from omar_trainers.guards import memory_guard
-from omar_trainers.interruption import StopOnTermination
-from omar_trainers.phases import PhaseClock
-from omar_trainers.resume import (
+from omar_trainers.resuming import checkpoints
+from omar_trainers.resuming.checkpoints import STATE_FILE, Stateful
+from omar_trainers.resuming.interruption import StopOnTermination
+from omar_trainers.resuming.resume import (
     check_same_run,
     choose_checkpoint,
     going_on,
     identity,
     lineage,
 )
-from omar_trainers.rollout_store import ROLLOUTS_FOLDER, RolloutStore
+from omar_trainers.resuming.rollout_store import ROLLOUTS_FOLDER, RolloutStore
+from omar_trainers.shown.phases import PhaseClock
 
 
 class ResumableTrainer(GRPOTrainer):
@@ -79,8 +79,8 @@ class ResumableTrainer(GRPOTrainer):
 
         Raises:
             ConfigError: the settings or the folder do not allow it; see
-                :func:`~omar_trainers.resume.choose_checkpoint` and
-                :func:`~omar_trainers.resume.check_same_run`.
+                :func:`~omar_trainers.resuming.resume.choose_checkpoint` and
+                :func:`~omar_trainers.resuming.resume.check_same_run`.
         """
         args = self.args
         checkpoint = choose_checkpoint(args, resume_from_checkpoint)

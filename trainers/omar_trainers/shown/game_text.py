@@ -13,7 +13,7 @@ from pathlib import Path
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, single_line, strip_private
 from omar_envs.terminal import printable
 from omar_envs.types import MODERATOR, SPEAK, Episode, Message, Turn
-from omar_trainers.files import atomic_write
+from omar_trainers.resuming.files import atomic_write
 
 GAMES_FOLDER = "games"
 

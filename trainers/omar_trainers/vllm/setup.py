@@ -7,7 +7,7 @@
         --enable-prompt-tokens-details --weight-transfer-config '{"backend": "nccl"}'
 
 On the CPU the last argument is ``--worker-extension-cls
-omar_trainers.vllm_worker.WeightReload`` instead, and server and trainer share a disk.
+omar_trainers.vllm.worker.WeightReload`` instead, and server and trainer share a disk.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from trl.import_utils import is_vllm_available
 from omar_envs.errors import ConfigError
 from omar_trainers.config import OMARConfig
 from omar_trainers.generation_protocol import TextGenerator
-from omar_trainers.generation_vllm import Backend, VLLMGenerator
-from omar_trainers.lockstep import LockstepGenerator, Share
-from omar_trainers.vllm_backends import LOGPROBS_MODE, EngineBackend, ServerBackend
+from omar_trainers.vllm.backends import LOGPROBS_MODE, EngineBackend, ServerBackend
+from omar_trainers.vllm.generator import Backend, VLLMGenerator
+from omar_trainers.vllm.lockstep import LockstepGenerator, Share
 
 if TYPE_CHECKING:
     from omar_trainers.trainer import OMARTrainer
@@ -57,9 +57,9 @@ def vllm_on_cpu(trainer: OMARTrainer) -> VLLMGeneration:
     """What TRL would have made on a GPU, for the CPU.
 
     Raises:
-        ConfigError: as :class:`~omar_trainers.vllm_cpu.VLLMOnCPU`.
+        ConfigError: as :class:`~omar_trainers.vllm.cpu.VLLMOnCPU`.
     """
-    from omar_trainers.vllm_cpu import VLLMOnCPU  # its base class imports vLLM
+    from omar_trainers.vllm.cpu import VLLMOnCPU  # its base class imports vLLM
 
     args = trainer.args
     return VLLMOnCPU(

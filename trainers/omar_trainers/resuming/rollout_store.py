@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from omar_trainers.files import atomic_write
+from omar_trainers.resuming.files import atomic_write
 from omar_trainers.selfplay import PlayedGames
 
 ROLLOUTS_FOLDER = "rollouts"
@@ -37,7 +37,7 @@ class RolloutStore:
     Args:
         folder: made when the first file is written.
         lineage: names all runs whose games may be taken for this run's; see
-            :func:`omar_trainers.resume.lineage`.
+            :func:`omar_trainers.resuming.resume.lineage`.
         process: index of this process.
         agree: whether all processes say yes. Playing may take collective calls, so
             that either all play or none.

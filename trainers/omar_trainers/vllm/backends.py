@@ -18,7 +18,7 @@ import torch
 from requests.adapters import HTTPAdapter
 from trl.generation.vllm_client import VLLMClient
 
-from omar_trainers.generation_vllm import SampleCall, Sampled
+from omar_trainers.vllm.generator import SampleCall, Sampled
 
 if TYPE_CHECKING:
     from vllm import LLM

@@ -25,12 +25,7 @@ from omar_envs.types import (
     StageRecord,
     Turn,
 )
-from omar_trainers.house import house_directory
-from omar_trainers.metrics import round_means
-from omar_trainers.rows import TokenRow
-from omar_trainers.selfplay import PlayedGames, SelfPlayRound
-from omar_trainers.trainer import OMARTrainer
-from omar_trainers.turn_quality import (
+from omar_trainers.filters import (
     COPYING,
     CUT,
     EMPTY,
@@ -46,6 +41,11 @@ from omar_trainers.turn_quality import (
     repeated_speeches,
     words,
 )
+from omar_trainers.house import house_directory
+from omar_trainers.metrics import round_means
+from omar_trainers.rows import TokenRow
+from omar_trainers.selfplay import PlayedGames, SelfPlayRound
+from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import tiny_settings
 
 SAY = Request(SPEAK, "say", max_chars=500)

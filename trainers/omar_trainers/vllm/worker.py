@@ -1,6 +1,6 @@
 """What is added to vLLM's workers so that they can take new weights without NCCL.
 
-vLLM is started with ``--worker-extension-cls omar_trainers.vllm_worker.WeightReload``,
+vLLM is started with ``--worker-extension-cls omar_trainers.vllm.worker.WeightReload``,
 and its methods are then called through ``collective_rpc``.
 """
 

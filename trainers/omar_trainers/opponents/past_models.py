@@ -22,9 +22,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from omar_envs.errors import ConfigError
-from omar_trainers.files import sync_file, sync_folder
 from omar_trainers.generation import GenerationRequest, GenerationResult, TextGenerator
 from omar_trainers.replica import PolicyReplica, is_sharded, whole_parameters
+from omar_trainers.resuming.files import sync_file, sync_folder
 
 POOL_FOLDER = "pool"
 _WEIGHTS = "model.safetensors"

@@ -22,9 +22,8 @@ import numpy as np
 from omar_envs.types import Episode
 from omar_trainers.config import OMARConfig
 from omar_trainers.generation import GenerationRequest, GenerationResult, TextGenerator
-from omar_trainers.judge_usage import sum_usage
 from omar_trainers.metrics import Mean
-from omar_trainers.opponent_pool import GameResult, Member, OpponentPool
+from omar_trainers.opponents.pool import GameResult, Member, OpponentPool
 from omar_trainers.rows import TokenRow
 from omar_trainers.selfplay import (
     GamePlan,
@@ -35,6 +34,7 @@ from omar_trainers.selfplay import (
     SeedStream,
     derive_seed,
 )
+from omar_trainers.shown.judge_usage import sum_usage
 
 
 class ModelStore(Protocol):

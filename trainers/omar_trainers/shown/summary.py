@@ -9,9 +9,9 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from omar_trainers.files import atomic_write
 from omar_trainers.metrics import METRICS_FILE
-from omar_trainers.plots import plot_run, read_metrics
+from omar_trainers.resuming.files import atomic_write
+from omar_trainers.shown.plots import plot_run, read_metrics
 
 SUMMARY_FILE = "summary.md"
 PLOT_FILE = "learning.png"

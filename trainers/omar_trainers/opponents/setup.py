@@ -10,10 +10,10 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from omar_envs.errors import ConfigError
-from omar_trainers.checkpoints import complete_checkpoints, step_of
 from omar_trainers.generation_protocol import TextGenerator
-from omar_trainers.opponents import Opponents
-from omar_trainers.past_models import POOL_FOLDER, PastModels
+from omar_trainers.opponents.past_models import POOL_FOLDER, PastModels
+from omar_trainers.opponents.play import Opponents
+from omar_trainers.resuming.checkpoints import complete_checkpoints, step_of
 from omar_trainers.selfplay import Lineup
 
 if TYPE_CHECKING:

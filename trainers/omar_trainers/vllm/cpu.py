@@ -18,9 +18,9 @@ from trl.generation.vllm_client import VLLMClient
 from trl.generation.vllm_generation import VLLMGeneration
 
 from omar_envs.errors import ConfigError
-from omar_trainers.vllm_backends import LOGPROBS_MODE, own_randomness
+from omar_trainers.vllm.backends import LOGPROBS_MODE, own_randomness
 
-_WORKER = "omar_trainers.vllm_worker.WeightReload"
+_WORKER = "omar_trainers.vllm.worker.WeightReload"
 # The least that the CPU kernels take, 128 by default: a block that is not full is read again.
 _BLOCK_TOKENS = 32
 _GIB = 2**30

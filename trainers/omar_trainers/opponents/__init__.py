@@ -1,0 +1,1 @@
+"""Frozen past models on one side of some games, and which seats are learned from."""

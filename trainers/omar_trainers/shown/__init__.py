@@ -1,0 +1,1 @@
+"""What a run shows: the summary, its curves, games as text, where the time went."""
