@@ -405,7 +405,9 @@ def plot(path: Path, runs: Sequence[RunResult], others: dict[str, Play]) -> None
         axis.set_title(title, fontsize=11)
         axis.set_xlabel("iteration")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(fontsize=8, frameon=False)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -129,6 +129,7 @@ def own_step(name: str, critic: str, folder: str) -> tuple[Recording, Step]:
     def take() -> None:
         loss = OMARTrainer._compute_loss(trainer, trainer.model_wrapped, dict(batch))
         trainer.accelerator.backward(loss)
+        trainer.estimator.step()
         trainer.optimizer.step()
         trainer.optimizer.zero_grad()
         trainer._means.clear()

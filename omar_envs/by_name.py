@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omar_envs.acting import Acting
 from omar_envs.chat_policy import chat_policy_from_url
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError
@@ -20,6 +21,9 @@ GAME_FILE = "game.json"
 
 _PLAIN = ("random", "scripted", "human")
 _ENDPOINT = ("http://", "https://")
+_PAYMENT = frozenset(
+    {"elimination_discount", "format_penalty", "invalid_penalty", "judge_weight", "length_penalty"}
+)
 
 
 class Game(NamedTuple):
@@ -57,7 +61,7 @@ def game_for(policies: Sequence[str], env: str | None, settings: dict[str, Any])
     if env is not None:
         return Game(env if env in ENVS else f"{env}_v0", settings)
     games = [game for game in map(_trained_on, directories) if game is not None]
-    if any(game != games[0] for game in games):
+    if any(_rules(game) != _rules(games[0]) for game in games):
         raise ConfigError(
             f"{' and '.join(policies)} were trained on different games: "
             "say which one to play, with --env and --set"
@@ -66,17 +70,29 @@ def game_for(policies: Sequence[str], env: str | None, settings: dict[str, Any])
     return Game(base.env, base.settings | settings)
 
 
-def policy_by_name(name: str, seed: int, game: Game) -> Policy:
+class Sampling(NamedTuple):
+    """What a player asks of a model's sampling; None is as the model was trained."""
+
+    temperature: float | None = None
+    temperature_choose: float | None = None
+
+
+AS_TRAINED = Sampling()
+
+
+def policy_by_name(name: str, seed: int, game: Game, sampling: Sampling = AS_TRAINED) -> Policy:
     """``random``, ``scripted``, ``house``, a ``URL#model`` or the directory of a model.
 
     Args:
         name: as above.
         seed: of the policy's own generator.
         game: what it will play; scripted bots are that game's, and speak in its style.
+        sampling: of a model in a folder. The rest of how it acts is as it was
+            trained (:class:`omar_envs.acting.Acting`).
 
     Raises:
-        ConfigError: there is no such policy, it cannot be loaded, or its
-            libraries are not installed.
+        ConfigError: there is no such policy, it cannot be loaded, what is said of how it
+            acts cannot be read, or its libraries are not installed.
     """
     match name:
         case "random":
@@ -90,10 +106,26 @@ def policy_by_name(name: str, seed: int, game: Game) -> Policy:
     if name.startswith(_ENDPOINT):
         return chat_policy_from_url(name)
     directory = _model_directory(name)
+    acting = Acting.read(directory)
+    temperature, choosing = sampling
+    if temperature is None:
+        temperature = acting.temperature
+        choosing = acting.temperature_choose if choosing is None else choosing
     with training_libraries():
         from omar_trainers.model_policy import ModelPolicy
     try:
-        loaded: Policy = ModelPolicy.from_pretrained(directory, seed=seed, name=name)
+        loaded: Policy = ModelPolicy.from_pretrained(
+            directory,
+            seed=seed,
+            name=name,
+            temperature=temperature,
+            temperature_choose=choosing,
+            max_new_tokens_speak=acting.max_new_tokens_speak,
+            max_new_tokens_choose=acting.max_new_tokens_choose,
+            constrain_choices=acting.constrain_choices,
+            stop=acting.stop_strings,
+            chat_template_kwargs=acting.chat_template_kwargs,
+        )
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())
         raise ConfigError(f"{directory} holds no model that can play: {why}") from None
@@ -127,11 +159,17 @@ def training_libraries() -> Iterator[None]:
     """
     try:
         yield
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("omar_"):
+    except (ModuleNotFoundError, RuntimeError) as error:
+        # Libraries that import lazily wrap it.
+        missing = error.__cause__ if isinstance(error, RuntimeError) else error
+        if (
+            not isinstance(missing, ModuleNotFoundError)
+            or missing.name is None
+            or missing.name.startswith("omar_")
+        ):
             raise
         raise ConfigError(
-            f"this needs the library {error.name!r}: pip install 'omar-envs[train]'"
+            f"this needs the library {missing.name!r}: pip install 'omar-envs[train]'"
         ) from None
 
 
@@ -150,6 +188,12 @@ def _model_directory(policy: str) -> Path:
     if not (path / "config.json").is_file():
         raise ConfigError(f"{path} holds no model: there is no config.json in it")
     return path
+
+
+def _rules(game: Game) -> Game:
+    """The game without what only decides how its course is paid."""
+    rules = {name: value for name, value in game.settings.items() if name not in _PAYMENT}
+    return Game(game.env, rules)
 
 
 def _trained_on(directory: Path) -> Game | None:

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from omar_envs import __version__, cli_judge, cli_sotopia
 from omar_envs.arena import compare, total_games
-from omar_envs.by_name import Game, game_for, parse_settings, policy_by_name, training_libraries
+from omar_envs.by_name import (
+    Game,
+    Sampling,
+    game_for,
+    parse_settings,
+    policy_by_name,
+    training_libraries,
+)
 from omar_envs.cli_options import (
     DEFAULT,
     EXIT_MISUSE,
@@ -28,6 +35,7 @@ from omar_envs.cli_options import (
     add_command,
     add_overwrite,
     add_set,
+    add_temperatures,
     natural,
     new_file,
     positive,
@@ -118,7 +126,7 @@ def _rollout(args: argparse.Namespace) -> None:
     game = _game(args, args.policy)
     episodes = run(
         game.make,
-        policy_by_name(args.policy, args.seed, game),
+        policy_by_name(args.policy, args.seed, game, _sampling(args)),
         args.episodes,
         args.seed,
         batch=args.batch,
@@ -137,8 +145,8 @@ def _eval(args: argparse.Namespace) -> None:
     game = _game(args, args.a, args.b)
     result = compare(
         game.make,
-        policy_by_name(args.a, args.seed, game),
-        policy_by_name(args.b, args.seed + 1, game),
+        policy_by_name(args.a, args.seed, game, _sampling(args)),
+        policy_by_name(args.b, args.seed + 1, game, _sampling(args)),
         team_of=team_of,
         games=args.games,
         seed=args.seed,
@@ -208,6 +216,10 @@ def _game(args: argparse.Namespace, *policies: str) -> Game:
     return game_for(policies, args.env, parse_settings(args.set))
 
 
+def _sampling(args: argparse.Namespace) -> Sampling:
+    return Sampling(args.temperature, args.temperature_choose)
+
+
 # --- the options ------------------------------------------------------------
 
 
@@ -273,6 +285,7 @@ def _add_rollout(commands: Commands) -> None:
     rollout.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON lines")
     add_overwrite(rollout)
     add_batch(rollout)
+    add_temperatures(rollout)
     _add_game(rollout)
 
 
@@ -309,6 +322,7 @@ def _add_eval(commands: Commands) -> None:
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="keep the whole result")
     add_overwrite(evaluate)
     add_batch(evaluate)
+    add_temperatures(evaluate)
     _add_game(evaluate)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -88,6 +89,28 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=positive, default=256, metavar="N", help="games at once (default: 256)"
     )
+
+
+def add_temperatures(parser: argparse.ArgumentParser) -> None:
+    """``--temperature`` and ``--temperature-choose``, of models in folders."""
+    for name, what in (("temperature", "replies"), ("temperature-choose", "choices alone")):
+        parser.add_argument(
+            f"--{name}",
+            type=not_negative,
+            metavar="T",
+            help=f"of the {what} of models in folders (default: as they were trained)",
+        )
+
+
+def not_negative(text: str) -> float:
+    """A finite number from 0, for ``type=``."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (number >= 0 and math.isfinite(number)):
+        raise argparse.ArgumentTypeError(f"must be a number from 0: got {text[:40]!r}")
+    return number
 
 
 def natural(text: str) -> int:

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future
 from numbers import Real
 
 import msgspec
@@ -19,20 +20,37 @@ JUDGE = "judge"
 """Name of the reward component that a judge pays."""
 
 
+class Judging:
+    """Asks judges in the background while the block lasts; its end cancels what is open.
+
+    Works inside a running event loop, too.
+    """
+
+    def __init__(self) -> None:
+        self._thread: LoopThread | None = None
+
+    def __enter__(self) -> Judging:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
+
+    def submit(self, judge: Judge, episode: Episode) -> Future[JudgeResult]:
+        """Begin :func:`judged_one`."""
+        if self._thread is None:
+            self._thread = LoopThread()
+        return self._thread.submit(judged_one(judge, episode))
+
+
 def judged(judge: Judge, episodes: Sequence[Episode]) -> list[JudgeResult]:
     """Ask the judge of all episodes at once, and wait; :func:`judged_one` of each.
 
     Works inside a running event loop, too.
     """
-
-    async def all_of_them() -> list[JudgeResult]:
-        return await asyncio.gather(*(judged_one(judge, episode) for episode in episodes))
-
-    thread = LoopThread()
-    try:
-        return thread.run(all_of_them())
-    finally:
-        thread.stop()
+    with Judging() as judging:
+        return [asked.result() for asked in [judging.submit(judge, e) for e in episodes]]
 
 
 async def judged_one(judge: Judge, episode: Episode) -> JudgeResult:

@@ -2,13 +2,14 @@
 
 Whoever may act in any of them is asked in one batch per policy. A policy that can
 stream is asked about a game again as soon as that game has its replies; with others
-the games go on together.
+the games go on together. A judge is asked of finished games while the others go on.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import msgspec
@@ -16,10 +17,10 @@ from pettingzoo import AECEnv
 
 from omar_envs.conversation import ConversationEnv, Observation
 from omar_envs.errors import ConfigError, PolicyError
-from omar_envs.judging import judged
+from omar_envs.judging import Judging
 from omar_envs.parallel import ConversationParallelEnv
 from omar_envs.policy import Policy, Reply, StreamingPolicy
-from omar_envs.types import Episode, View
+from omar_envs.types import Episode, JudgeResult, View
 
 AnyEnv = AECEnv[str, Observation, str] | ConversationParallelEnv
 PolicyFor = Callable[[int, str], Policy]
@@ -105,6 +106,11 @@ class _Desk:
                 for view, text in zip(asked, _ask(policy, asked), strict=True):
                     self._take(Reply(view.game, view.agent, text))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no question is open."""
+        return not self._missing
+
     def wait(self) -> dict[int, list[str]]:
         """Games that have all their replies, each in the order in which it asked.
 
@@ -170,8 +176,8 @@ def play_games(
     slots = [conversation(env) for env in envs[: len(seeds)]]
     if len({id(slot) for slot in slots}) < len(slots):
         raise ConfigError("one environment cannot play two games at once: make one for each slot")
-    with _waiting_for_judgement(slots):
-        return _play_all(envs, slots, seeds, policy_for, progress)
+    with _waiting_for_judgement(slots), Judging() as judging:
+        return _play_all(envs, slots, seeds, policy_for, judging, progress)
 
 
 def _play_all(
@@ -179,40 +185,58 @@ def _play_all(
     slots: Sequence[ConversationEnv],
     seeds: Sequence[int],
     policy_for: PolicyFor,
+    judging: Judging,
     progress: Callable[[int], None] | None,
 ) -> list[Episode]:
-    numbers: Iterator[int] = iter(range(len(seeds)))
+    waiting_seeds = deque(enumerate(seeds))
     live: dict[int, int] = {}
+    before_judge: dict[int, tuple[int, Future[JudgeResult]]] = {}
     done: dict[int, Episode] = {}
 
-    def start(slot: int) -> None:
-        number = next(numbers, None)
-        if number is None:
-            live.pop(slot, None)
-        else:
-            envs[slot].reset(seed=seeds[number])  # the wrappers must know of it too
-            live[slot] = number
+    def start(slot: int) -> list[int]:
+        """Begin the next game, if there is one. -> the slot, or nothing"""
+        if not waiting_seeds:
+            return []
+        live[slot], seed = waiting_seeds.popleft()
+        envs[slot].reset(seed=seed)  # the wrappers must know of it too
+        return [slot]
 
-    for slot in range(len(slots)):
-        start(slot)
+    def end(slot: int, number: int) -> list[int]:
+        done[number] = _named(slots[slot].episode(), number, policy_for)
+        return start(slot)
+
     desk = _Desk()
-    asking = list(live)
-    while live:
-        moves = [(slot, agent) for slot in asking for agent in slots[slot].acting]
-        views = [msgspec.structs.replace(slots[s].view(a), game=s) for s, a in moves]
-        desk.ask(views, [policy_for(live[slot], agent) for slot, agent in moves])
-        answered = desk.wait()
+    asking = [slot for i in range(len(slots)) for slot in start(i)]
+    while live or before_judge:
+        finished = len(done)
+        if asking:
+            moves = [(slot, agent) for slot in sorted(asking) for agent in slots[slot].acting]
+            views = [msgspec.structs.replace(slots[s].view(a), game=s) for s, a in moves]
+            desk.ask(views, [policy_for(live[slot], agent) for slot, agent in moves])
+        answered = desk.wait() if live else {}
         for slot, replies in answered.items():
             for reply in replies:
                 slots[slot].step(reply)
-        finished = [slot for slot in live if slot in answered and slots[slot].over]
-        _bring_judgements([slots[slot] for slot in finished])
-        for slot in finished:
-            number = live[slot]
-            done[number] = _named(slots[slot].episode(), number, policy_for)
-            start(slot)
-        asking = [slot for slot in live if slot in answered]
-        if finished and progress is not None:
+        asking = []
+        for slot in sorted(answered):
+            if not slots[slot].over:
+                asking.append(slot)
+                continue
+            number, judge = live.pop(slot), slots[slot].judge
+            if judge is None:
+                asking += end(slot, number)
+            else:
+                asked = judging.submit(judge, slots[slot].episode())
+                before_judge[slot] = (number, asked)
+        # Games that go on together do so whenever their judge answers: the batches that a
+        # policy sees must not depend on it. Nor is there anything else to do at the end.
+        together = desk.is_idle and bool(waiting_seeds)
+        for slot, (number, asked) in list(before_judge.items()):
+            if together or not live or asked.done():
+                slots[slot].bring_judgement(asked.result())
+                del before_judge[slot]
+                asking += end(slot, number)
+        if len(done) > finished and progress is not None:
             progress(len(done))
     return [done[number] for number in range(len(seeds))]
 
@@ -226,17 +250,6 @@ def _waiting_for_judgement(envs: Sequence[ConversationEnv]) -> Iterator[None]:
     finally:
         for env in envs:
             env.waits_for_judgement = False
-
-
-def _bring_judgements(finished: Sequence[ConversationEnv]) -> None:
-    by_judge: dict[int, list[ConversationEnv]] = {}
-    for env in finished:
-        by_judge.setdefault(id(env.judge), []).append(env)
-    for envs in by_judge.values():
-        if (judge := envs[0].judge) is not None:
-            judgements = judged(judge, [env.episode() for env in envs])
-            for env, judgement in zip(envs, judgements, strict=True):
-                env.bring_judgement(judgement)
 
 
 def _named(episode: Episode, number: int, policy_for: PolicyFor) -> Episode:

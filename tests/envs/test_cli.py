@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from omar_envs import ScriptedPolicy, rollout
+from omar_envs.by_name import game_for
 from omar_envs.cli import main
 from omar_envs.transcript import read_episodes
 from tests.envs.chat_server import ChatServer, say
@@ -302,6 +304,57 @@ def test_a_folder_without_a_model_is_one_line(tmp_path: Path, complaint: Complai
     assert "game.json" in complaint("eval", "--a", tmp_path, "--b", "random")
     (tmp_path / "game.json").unlink()
     assert str(tmp_path) in complaint("eval", "--a", tmp_path, "--b", "random", "--games", 2)
+
+
+def test_a_model_plays_as_it_was_trained_unless_told(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+
+    def games(name: str, *options: str) -> bytes:
+        out = tmp_path / f"{name}.jsonl"
+        words = ["rollout", "--policy", str(folder), "--episodes", "2", "--out", str(out)]
+        assert main([*words, "--set", "discussion_rounds=1", "max_days=2", *options]) == 0
+        return out.read_bytes()
+
+    def longest(name: str) -> int:
+        played = read_episodes(tmp_path / f"{name}.jsonl")
+        return max(len(turn.reply.split()) for episode in played for turn in episode.turns)
+
+    usual = games("usual")
+    assert longest("usual") > 3
+    assert games("cold", "--temperature", "0") == games("colder", "--temperature", "0.000001")
+    assert games("cool", "--temperature-choose", "0") not in (
+        usual,
+        games("cold", "--temperature", "0", "--overwrite"),
+    )
+
+    (folder / "acting.json").write_text('{"max_new_tokens_speak": 3, "temperature": 0.0}')
+    brief = games("brief")
+    assert longest("brief") <= 3
+    assert games("warm", "--temperature", "1") != brief == games("again")
+
+
+@pytest.mark.parametrize("text", ['{"max_tokens": 3}', '{"temperature": "warm"}', "{"])
+def test_what_is_said_of_acting_has_to_be_right(
+    text: str, tmp_path: Path, complaint: Complaint
+) -> None:
+    for name, content in (("config.json", "{}"), ("acting.json", text)):
+        (tmp_path / name).write_text(content)
+    assert "acting.json" in complaint("eval", "--a", tmp_path, "--b", "random")
+    assert "must be a number from 0" in complaint(
+        "eval", "--a", "scripted", "--b", "random", "--temperature", "-1"
+    )
+
+
+def test_models_that_were_only_paid_otherwise_can_meet(tmp_path: Path) -> None:
+    for name, discount in (("one", 1.0), ("two", 0.9)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        config = {"num_players": 5, "elimination_discount": discount}
+        game = {"env": "werewolf_v0", "config": config}
+        (tmp_path / name / "game.json").write_text(json.dumps(game))
+    both = [str(tmp_path / name) for name in ("two", "one")]
+    assert game_for(both, None, {}).settings["elimination_discount"] == 0.9
 
 
 def test_models_of_different_games_need_a_word(tmp_path: Path, complaint: Complaint) -> None:

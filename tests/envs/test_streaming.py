@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from omar_envs import rollout, werewolf_v0
 from omar_envs.errors import PolicyError
 from omar_envs.policy import Reply, StreamingPolicy
-from omar_envs.types import View
+from omar_envs.types import Episode, JudgeResult, View
 from tests.envs.games import PurePolicy, pure
 
 
@@ -118,3 +119,62 @@ def test_replies_that_nobody_asked_for_or_that_never_come_are_refused() -> None:
     for policy, words in ((Mute(), "no reply"), (Stranger(), "player_9"), (Twice(), "nobody")):
         with pytest.raises(PolicyError, match=words):
             rollout.run(make, policy, 1, 0)
+
+
+class Together:
+    """A judge that answers nobody before it has ``games`` to judge at once."""
+
+    def __init__(self, games: int) -> None:
+        self._games = games
+        self.open = self.most = 0
+        self._all_here = asyncio.Event()
+
+    async def judge(self, episode: Episode) -> JudgeResult:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        if self.open == self._games:
+            self._all_here.set()
+        await asyncio.wait_for(self._all_here.wait(), timeout=20)
+        self.open -= 1
+        return JudgeResult("ok", {seat.agent: {"wit": episode.seed % 7} for seat in episode.seats})
+
+
+@pytest.mark.parametrize(("games", "batch", "at_once"), [(5, 5, 5), (6, 3, 2)])
+def test_games_go_on_while_others_are_judged(games: int, batch: int, at_once: int) -> None:
+    def make_before(judge: Together) -> Any:
+        return lambda: rollout.make(
+            "sotopia_v0", {"reward": "judge", "judge": judge, "max_turns": 4}
+        )
+
+    alone = rollout.run(make_before(Together(1)), PurePolicy(), games, 2, batch=batch)
+    # One by one they end: the judge would wait for ever, were each game's end awaited.
+    judge = Together(at_once)
+    assert rollout.run(make_before(judge), Streaming(1), games, 2, batch=batch) == alone
+    assert judge.most >= at_once and judge.open == 0
+    assert all("judge" in episode.rewards[episode.seats[0].agent] for episode in alone)
+
+
+def test_what_a_batch_holds_does_not_depend_on_the_judge() -> None:
+    class Slow(Together):
+        async def judge(self, episode: Episode) -> JudgeResult:
+            for _ in range(episode.seed % 50):
+                await asyncio.sleep(0)
+            return await super().judge(episode)
+
+    class Batches(PurePolicy):
+        def __init__(self) -> None:
+            self.seen: list[list[tuple[int, str, int]]] = []
+
+        def act(self, views: Sequence[View]) -> list[str]:
+            self.seen.append([(view.game, view.agent, view.num_acts) for view in views])
+            return super().act(views)
+
+    def batches(judge: Together | None) -> list[list[tuple[int, str, int]]]:
+        policy, settings = Batches(), {"reward": "none", "max_turns": 4}
+        judged = {"reward": "judge", "judge": judge, "max_turns": 4}
+        rollout.run(
+            lambda: rollout.make("sotopia_v0", judged if judge else settings), policy, 7, 2, batch=3
+        )
+        return policy.seen
+
+    assert batches(Slow(1)) == batches(None)

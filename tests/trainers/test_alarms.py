@@ -20,6 +20,7 @@ from omar_trainers.generation import TextGenerator
 from omar_trainers.guards import STOPPED
 from omar_trainers.metrics import METRICS_FILE, Mean
 from omar_trainers.resuming.checkpoints import STATE_FILE, complete_checkpoints, last_checkpoint
+from omar_trainers.resuming.ended import RING_FILE
 from omar_trainers.selfplay import GamePlan, PlayedGames
 from omar_trainers.settings import SafetySettings
 from omar_trainers.trainer import OMARTrainer
@@ -189,10 +190,17 @@ def test_rollback_restores_the_last_model_that_was_seen_to_be_well(
     torch.testing.assert_close(trainer.model.lm_head.weight, good)
     assert trainer.alarms.rung is not None
     assert "again that of" in trainer.alarms.rung.message
-    # The same command goes on from there, and hears the same alarm.
+    # The same command does not go on as if nothing had been.
     again = OMARTrainer(start, trainer.args, play=TurnsToParrots(1))
-    again.train()
-    assert again.alarms.rung is not None and again.alarms.rung.iteration == 5
+    with pytest.raises(AlarmStop, match=r"alarm in iteration 5.* --resume_with alarm"):
+        again.train()
+    # It does when told to, and hears the same alarm.
+    knows = train(start, tmp_path, "rollback", 1, resume_with=["alarm"])
+    assert knows.alarms.rung is not None and knows.alarms.rung.iteration == 5
+    # Another setting is an answer as well.
+    changed = train(start, tmp_path, "warn", 9, total_iterations=3)
+    assert changed.state.global_step == 6
+    assert not (tmp_path / RING_FILE).exists()
 
 
 def test_rollback_without_an_early_checkpoint_says_so(start: str, tmp_path: Path) -> None:
@@ -217,7 +225,9 @@ def test_the_command_saves_the_model_and_says_why_it_stopped(
         "--alarm_repetition": "0.0",
     }
     # Some two of the ten players say the same: they have a phrase book.
-    assert train_command.main([word for pair in arguments.items() for word in pair]) == STOPPED
-    assert "alarm_repetition 0.0%" in capsys.readouterr().err
+    command = [word for pair in arguments.items() for word in pair]
+    assert train_command.main(command) == STOPPED
+    said = capsys.readouterr().err
+    assert "alarm_repetition 0.0%" in said and "--resume_with entropy_coef" in said
     assert len(lines(tmp_path)) < 5
     LlamaForCausalLM.from_pretrained(tmp_path / train_command.FINAL_FOLDER)

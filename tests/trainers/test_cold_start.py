@@ -327,3 +327,16 @@ def test_a_tokenizer_of_other_words_is_refused(episodes: list[Episode], tmp_path
     stranger = ChatTokenizer(house_tokenizer({"I", "am"}, max_context=512))
     with pytest.raises(ConfigError, match="unknown to the model's tokenizer"):
         harvest(episodes, stranger, settings(tmp_path), MAX_CONTEXT)
+
+
+def test_a_model_without_weights_is_one_line(
+    clean: list[Episode], untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "empty"
+    shutil.copytree(untrained, folder)
+    (folder / "model.safetensors").unlink()
+    file = tmp_path / "games.jsonl"
+    write_episodes(file, clean)
+    arguments = ["--model", str(folder), "--episodes", str(file), "--use_cpu"]
+    assert main([*arguments, "--output_dir", str(tmp_path / "out")]) == 2
+    assert "cannot be loaded" in capsys.readouterr().err

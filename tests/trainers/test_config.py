@@ -66,6 +66,15 @@ def test_rows_and_steps_follow_from_games(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"resume_with": ["lerning_rate"]}, "did you mean 'learning_rate'"),
+        ({"resume_with": ["seats"]}, "resume_with cannot change seats: a checkpoint counts"),
+        ({"resume_with": "beta"}, r"write \[beta\]"),
+        ({"sync_ref_model": True}, "sync_ref_model"),
+        ({"save_strategy": "epoch"}, "save_strategy must be no or steps"),
+        ({"save_strategy": "best"}, "save_strategy must be no or steps"),
+        ({"env_kwargs": '{"num_players": '}, "env_kwargs is not JSON"),
+        ({"critic_overrides": '{"hidden_size" 8}', "critic": "fresh"}, "critic_overrides is not"),
+        ({"env_kwargs": "num_players"}, "env_kwargs must be a mapping"),
         ({"gamma_turn": 1.5}, r"gamma_turn must lie in \[0, 1\]"),
         ({"lam_token": float("nan")}, "lam_token"),
         ({"seats": "five"}, "seats must be an integer"),
@@ -94,6 +103,7 @@ def test_rows_and_steps_follow_from_games(
         ({"per_device_train_batch_size": 3}, "or take a batch size of 1, 2, 4, 5, 10, 20"),
         ({"log_completions": True}, "group statistics"),
         ({"generation_kwargs": {"top_p": 0.5}}, "no effect"),
+        ({"critic": "lora", "fsdp": True, "use_cpu": True}, "FSDP and ZeRO-3 take apart"),
         ({"use_adaptive_entropy": True}, "set entropy_coef"),
         ({"seats": 1}, "at least two rows"),
         ({"gradient_accumulation_steps": 3}, "gradient_accumulation_steps is 3"),

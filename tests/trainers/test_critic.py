@@ -158,9 +158,10 @@ def fit(critic: CriticLearner, steps: int, seed: int, scale: float = 1.0) -> lis
         rows = AlignedRows(ids, torch.full((64,), 3), torch.full((64,), 2))
         returns = scale * (ids[:, 1] < 12).float()[:, None]
         mask = torch.ones(64, 1, dtype=torch.bool)
-        values = critic.values(rows, 1).before
         critic.note_returns(returns[mask])
+        values = critic.values(rows, 1).before
         loss, _ = critic.accumulate(rows, values, returns, mask, torch.tensor(64.0))
+        critic.clip_gradient()
         critic.step()
         losses.append(float(loss) / 64)
     return losses
@@ -245,13 +246,31 @@ def test_statistics_move_and_values_stay(policy: LlamaForCausalLM) -> None:
 def test_rewards_of_another_scale_are_learned_alike(policy: LlamaForCausalLM, scale: float) -> None:
     one, other = normalised(policy), normalised(policy)
     losses = fit(one, 30, seed=1), fit(other, 30, seed=1, scale=scale)
-    assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+    assert losses[0] == pytest.approx(losses[1], rel=5e-2)
     assert losses[0][-1] < 0.5 * losses[0][0]
     assert other.units == pytest.approx([scale * part for part in one.units], rel=1e-4)
     ids = torch.randint(2, VOCABULARY, (8, 3), generator=torch.Generator().manual_seed(0))
     rows = AlignedRows(ids, torch.full((8,), 3), torch.full((8,), 2))
     plain, scaled = one.values(rows, 1).before, other.values(rows, 1).before
     torch.testing.assert_close(scaled / scale, plain, rtol=1e-2, atol=1e-2)
+
+
+def test_the_first_values_are_the_mean_of_the_first_returns(policy: LlamaForCausalLM) -> None:
+    """However far from 0 that is: the clipped loss must not hold such values back."""
+    critic = normalised(policy)
+    random = torch.Generator().manual_seed(0)
+    ids = torch.randint(2, VOCABULARY, (64, 3), generator=random)
+    rows = AlignedRows(ids, torch.full((64,), 3), torch.full((64,), 2))
+    returns = 60.0 + torch.randn(64, 1, generator=random)
+    assert critic.note_returns(returns[:, 0])
+    values = critic.values(rows, 1).before
+    torch.testing.assert_close(values, returns.mean().expand(64, 1))
+    mask = torch.ones(64, 1, dtype=torch.bool)
+    loss, held = critic.accumulate(rows, values, returns, mask, torch.tensor(64.0))
+    assert held == 0 and float(loss) / 64 == pytest.approx(0.5, rel=1e-3)
+    # Later ones keep all values.
+    assert not critic.note_returns(returns[:, 0] + 5.0)
+    torch.testing.assert_close(critic.values(rows, 1).before, values)
 
 
 def test_without_normalising_the_units_are_those_of_the_returns(policy: LlamaForCausalLM) -> None:
@@ -364,6 +383,25 @@ def test_lora_critic_learns_and_moves_nothing_of_the_policy(policy: LlamaForCaus
     saved = critic.state_dict()["critic"]
     assert all("lora_" in name or name.startswith("head.") for name in saved)
     assert {"head.weight", "head.bias"} < saved.keys()
+
+
+def test_small_steps_are_not_lost_on_a_base_of_low_precision(policy: LlamaForCausalLM) -> None:
+    critic = build_critic(adapted_policy(policy).bfloat16(), "lora")
+    learned = {name: p for name, p in critic.named_parameters() if p.requires_grad}
+    assert {p.dtype for p in learned.values()} == {torch.float32}
+    assert {p.dtype for p in critic.parameters() if not p.requires_grad} == {torch.bfloat16}
+    before = {name: p.detach().clone() for name, p in learned.items() if "lora_A" in name}
+    learner = CriticLearner(
+        critic,
+        Accelerator(cpu=True),
+        learning_rate=1e-5,
+        warmup_steps=0,
+        value_clip=0.0,
+        max_grad_norm=1.0,
+    )
+    fit(learner, 3, seed=1)
+    for name, was in before.items():
+        assert (learned[name] != was).float().mean() > 0.5, name
 
 
 def test_a_lora_critic_needs_a_frozen_base(policy: LlamaForCausalLM) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from omar_envs.errors import ConfigError
 from omar_envs.judge import TurnQuality
+from omar_envs.metering import Usage
 from omar_envs.policy import ScriptedPolicy
 from omar_envs.rollout import make, run
 from omar_envs.types import (
@@ -259,6 +260,26 @@ def test_a_judge_drops_speech_and_its_failures_drop_nothing() -> None:
     means = {name: mean.value for name, mean in round_means(rows).items()}
     assert means[f"filter/{JUDGE}"] == pytest.approx(1 / 3)
     assert means["filter/unjudged"] == 0.5
+
+
+class Billed(Opinions):
+    """The same judge, that counts."""
+
+    def __init__(self) -> None:
+        self.usage = Usage(requests=7)
+
+    async def judge_turns(self, episode: Episode) -> TurnQuality:
+        self.usage = Usage(self.usage.requests + 1)
+        return await super().judge_turns(episode)
+
+
+def test_what_the_filter_asks_is_counted_with_what_the_games_asked() -> None:
+    games = played(talk(("a", "good")), talk(("a", "bad")))
+    for asked, calls in ((None, 1.0), (Usage(requests=4), 3.0)):
+        rows = SelfPlayRound(
+            games._replace(judge_usage=asked), seats=1, filler=0, turn_filter=JudgeFilter(Billed())
+        )
+        assert round_means(rows)["judge/calls"].value == calls
 
 
 def test_a_judge_of_whole_games_is_refused() -> None:

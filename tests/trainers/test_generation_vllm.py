@@ -5,13 +5,17 @@ vLLM itself is checked in checks/vllm; here a small model answers in its place.
 
 from __future__ import annotations
 
+import json
 import random
 import threading
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
 
 import pytest
+import requests
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,8 +23,10 @@ from torch import Tensor
 
 from omar_trainers.generation import GenerationRequest, GenerationResult
 from omar_trainers.house.model import house_config, new_house_model
+from omar_trainers.vllm.backends import EngineBackend, ServerBackend
 from omar_trainers.vllm.generator import SampleCall, Sampled, VLLMGenerator
-from omar_trainers.vllm.lockstep import LockstepGenerator, Share
+from omar_trainers.vllm.lockstep import Gather, LockstepGenerator, Share
+from omar_trainers.vllm.setup import takes_seeds
 
 END, PAD, WORDS = 3, 0, 40
 MODEL = new_house_model(
@@ -158,7 +164,7 @@ def test_free_replies_carry_limits_temperatures_and_stop_strings() -> None:
     stop = tuple(str(token) for token in range(4, 20))
     (result,) = generator(backend).generate([request("a", [5], 30, temperature=0.7, stop=stop)])
     (call,) = backend.calls
-    assert call == SampleCall([5], 30, END, 0.7, None, stop)
+    assert call == SampleCall("a", [5], 30, END, 0.7, None, stop)
     assert result.stopped and not result.finished
     assert str(result.ids[-1]) in stop
     choice = request("b", [5], choices=CHOICES, stop=stop)
@@ -255,13 +261,274 @@ def test_processes_of_unequal_games_stay_in_step() -> None:
                 assert result.logprobs[0] == pytest.approx(float(score), abs=1e-5)
 
 
-def test_a_process_that_failed_waits_for_nobody() -> None:
-    def gather(share: Share) -> list[Share]:
-        raise AssertionError("the others may be anywhere")
+def in_step(play: Callable[[int, Gather], None]) -> list[str]:
+    """Two processes, as threads. -> how each ended; "" for one that played out"""
+    shares: list[Share] = [Share([], True)] * 2
+    barrier = threading.Barrier(2)
+    ended = ["hangs"] * 2
 
+    def process(index: int) -> None:
+        def gather(share: Share) -> list[Share]:
+            shares[index] = share
+            barrier.wait(10)
+            both = list(shares)
+            barrier.wait(10)
+            return both
+
+        try:
+            play(index, gather)
+            ended[index] = ""
+        except threading.BrokenBarrierError:
+            ended[index] = "waited in vain"
+        except Exception as error:
+            ended[index] = str(error)
+
+    threads = [threading.Thread(target=process, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("fails_after", "others_rounds"), [(1, 3), (0, 3), (3, 1), (2, 2)], ids=str
+)
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_process_that_fails_takes_the_others_with_it(
+    failing: int, fails_after: int, others_rounds: int
+) -> None:
+    """Whether the other one is amid its games or has played out."""
+    backends = [Backend(), Backend()]
+
+    def play(index: int, gather: Gather) -> None:
+        with LockstepGenerator(generator(backends[index]), gather, index) as lockstep:
+            for _ in range(fails_after if index == failing else others_rounds):
+                lockstep.generate([request(0, [5])])
+            if index == failing:
+                raise ValueError("rank has no memory")
+
+    ended = in_step(play)
+    assert ended[failing] == "rank has no memory"
+    assert "ValueError: rank has no memory" in ended[1 - failing]
+    assert "another process" in ended[1 - failing]
+    assert [backend.entered for backend in backends] == [0, 0]
+
+
+def test_both_may_fail_and_one_may_fail_to_begin() -> None:
+    def both(index: int, gather: Gather) -> None:
+        with LockstepGenerator(generator(Backend()), gather, index):
+            raise ValueError(f"own error {index}")
+
+    assert in_step(both) == ["own error 0", "own error 1"]
+
+    class Broken(Backend):
+        def __enter__(self) -> Self:
+            raise ValueError("cannot wake up")
+
+    def one(index: int, gather: Gather) -> None:
+        backend = Broken() if index else Backend()
+        with LockstepGenerator(generator(backend), gather, index) as lockstep:
+            lockstep.generate([request(0, [5])])
+
+    told, own = in_step(one)
+    assert own == "cannot wake up" and own in told
+
+
+# --- errors ---------------------------------------------------------------------
+
+
+class Failing(Backend):
+    """Fails once, or loses what it was sent."""
+
+    def __init__(self, *, loses: bool = False) -> None:
+        super().__init__()
+        self._fails, self._loses = not loses, loses
+
+    def wait(self) -> list[tuple[int, Sampled]]:
+        if self._loses:
+            return []
+        if self._fails:
+            self._fails = False
+            raise RuntimeError("the server is gone")
+        return super().wait()
+
+
+def test_after_an_error_nothing_is_left_of_what_was_under_way() -> None:
+    stream = generator(backend := Failing())
+    stream.submit([request("a", [5, 6]), request("b", [7])])
+    with pytest.raises(RuntimeError, match="gone"):
+        stream.poll()
+    assert stream.poll() == []
+    # The rows may be asked again; late answers to the old calls are passed over.
+    results = stream.generate([request("a", [5, 6], 1), request("b", [7], 1)])
+    assert [len(result.ids) for result in results] == [1, 1]
+    assert len(backend.calls) == 4
+
+
+def test_lost_calls_are_an_error_and_no_endless_wait() -> None:
+    with pytest.raises(RuntimeError, match="lost"):
+        generator(Failing(loses=True)).generate([request("a", [5])])
+
+
+class Engine:
+    """What :class:`EngineBackend` uses of vLLM's ``LLM``; notes what it is told."""
+
+    def __init__(self, *, fails_at: str = "") -> None:
+        self.llm_engine = self
+        self.model_config = SimpleNamespace(logprobs_mode="processed_logprobs", max_model_len=64)
+        self.told: list[str] = []
+        self._fails_at = fails_at
+
+    def _note(self, what: str) -> None:
+        self.told.append(what)
+        if what == self._fails_at:
+            raise ValueError(f"no {what}")
+
+    def wake_up(self, tags: list[str]) -> None:
+        self._note("wake")
+
+    def sleep(self, level: int) -> None:
+        self._note("sleep")
+        random.random()
+
+    def abort_request(self, names: list[str]) -> None:
+        self._note("abort")
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "told"),
+    [
+        ("", ["wake", "abort", "sleep"]),
+        ("wake", ["wake"]),
+        ("abort", ["wake", "abort", "sleep"]),
+        ("sleep", ["wake", "abort", "sleep"]),
+    ],
+)
+def test_an_engine_is_left_asleep_and_the_process_as_it_was(fails_at: str, told: list[str]) -> None:
+    engine = Engine(fails_at=fails_at)
+    before = (random.getstate(), torch.get_rng_state().tolist())
     with (
-        pytest.raises(KeyError),
-        LockstepGenerator(generator(backend := Backend()), gather, 0),
+        pytest.raises(ValueError, match=f"no {fails_at}") if fails_at else nullcontext(),
+        EngineBackend(engine, seed=1, sleeps=True),  # type: ignore[arg-type]
     ):
-        raise KeyError
-    assert backend.entered == 0
+        random.random()
+    assert engine.told == told
+    assert (random.getstate(), torch.get_rng_state().tolist()) == before
+
+
+# --- a server -------------------------------------------------------------------
+
+
+class Server(ThreadingHTTPServer):
+    """Answers completions by the prompt's first token: 1 refuses, 2 says nothing for long."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[dict[str, Any]] = []
+        self.slow_asked, self.release = threading.Event(), threading.Event()
+        self.waited_in_vain = False
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(asked)
+        first = asked["prompt"][0]
+        if first == 2:
+            self.server.slow_asked.set()
+            self.server.waited_in_vain |= not self.server.release.wait(20)
+        if first == 1:
+            self.server.slow_asked.wait(20)
+        choice = {"token_ids": [END], "logprobs": {"token_logprobs": [-1.0]}, "stop_reason": END}
+        answer = json.dumps({"choices": [choice], "usage": {}}).encode()
+        self.send_response(400 if first == 1 else 200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.release.set()
+        running.shutdown()
+        thread.join()
+
+
+def at_server(server: Server, **more: Any) -> VLLMGenerator:
+    client = SimpleNamespace(base_url=server.base_url, model="m", session=requests.Session())
+    client.session.trust_env = False  # no proxies
+    backend = ServerBackend(
+        client,  # type: ignore[arg-type]
+        **{"max_context": 256, "concurrency": 4, "seed": 7, **more},
+    )
+    return VLLMGenerator(backend, end_token_id=END, max_context=256)
+
+
+def seeds_of(server: Server, seed: int | None, rows: Sequence[GenerationRequest]) -> dict[str, int]:
+    """The seeds that were sent, by prompt."""
+    server.asked.clear()
+    with at_server(server, seed=seed) as sampler:
+        sampler.generate(rows)
+    return {str(asked["prompt"]): asked["seed"] for asked in server.asked if "seed" in asked}
+
+
+def test_every_call_has_a_seed_of_its_own_whatever_the_order(server: Server) -> None:
+    rows = [request((game, "a"), [5, 6 + game]) for game in range(20)]
+    rows.append(request((21, "a"), [5, 6, 7]))
+    seeds = seeds_of(server, 7, rows)
+    assert len(set(seeds.values())) == len(rows)
+    assert all(0 <= seed < 2**63 for seed in seeds.values())
+    assert seeds_of(server, 7, rows[::-1]) == seeds
+    assert not set(seeds_of(server, 8, rows).values()) & set(seeds.values())
+    # A row that has grown, and another row of the same length.
+    later = seeds_of(server, 7, [request((0, "a"), [5, 6, 9]), request((1, "b"), [5, 7])])
+    assert not set(later.values()) & set(seeds.values())
+    assert seeds_of(server, None, rows) == {}
+
+
+def test_seeds_are_kept_from_servers_that_end_at_them() -> None:
+    for device, chunked, takes in (
+        ("cuda", True, True),
+        ("cpu", True, False),
+        ("cpu", False, True),
+        ("", True, False),
+    ):
+        info = {
+            "device_config": {"device": device} if device else {},
+            "scheduler_config": {"enable_chunked_prefill": chunked},
+        }
+        assert takes_seeds(info) == takes
+
+
+def test_an_error_does_not_wait_for_the_other_calls(server: Server) -> None:
+    with pytest.raises(RuntimeError, match="answered 400"), at_server(server) as sampler:
+        sampler.submit([request("slow", [2]), request("refused", [1])])
+        sampler.poll()
+    server.release.set()
+    assert not server.waited_in_vain
+
+
+def test_a_server_that_says_nothing_is_an_error(server: Server) -> None:
+    with (
+        pytest.raises(RuntimeError, match="no answer"),
+        at_server(server, timeout=(10.0, 0.1)) as sampler,
+    ):
+        sampler.generate([request("slow", [2])])
+    assert not server.waited_in_vain

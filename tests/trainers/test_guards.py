@@ -29,7 +29,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def weights(trainer: OMARTrainer) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    """Of the policy and of the critic."""
+    critic = trainer.estimator.state_dict()["critic"]["critic"]
+    return [p.detach().clone() for p in (*trainer.model.parameters(), *critic.values())]
 
 
 class Poisoned(OMARTrainer):
@@ -93,6 +95,20 @@ def test_a_gradient_above_the_limit_is_not_taken(start: str, tmp_path: Path) -> 
     for one, other in zip(weights(trainer), before, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
+    class WithWildReturns(OMARTrainer):
+        def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
+            if self.state.global_step == 1:
+                inputs["returns"] = inputs["returns"] * 1e6
+            return super()._compute_loss(model, inputs)
+
+    trainer = WithWildReturns(
+        start, tiny_settings(tmp_path / "c", max_grad_norm_stop=100.0), play=play_fake_games
+    )
+    message, saved, before = refused(trainer)
+    assert "the critic's gradient norm" in message and saved["grad_norm"] < 100.0
+    for one, other in zip(weights(trainer), before, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
     lenient = Poisoned(start, tiny_settings(tmp_path / "b"), play=play_fake_games)
     lenient.poison = 1e6
     lenient.train()
@@ -108,6 +124,12 @@ def test_a_gradient_above_the_limit_is_not_taken(start: str, tmp_path: Path) -> 
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError(
+            "NCCL error: unhandled cuda error\nLast error:\nFailed to CUDA calloc 4 bytes"
+        ),
+        RuntimeError("NCCL error\nLast error:\nCuda failure 2 'out of memory'"),
     ],
 )
 def test_memory_that_runs_out_names_phase_and_settings(error: RuntimeError) -> None:
@@ -119,6 +141,7 @@ def test_memory_that_runs_out_names_phase_and_settings(error: RuntimeError) -> N
         with pytest.raises(OutOfMemory, match=knob) as caught, memory_guard(phase):  # type: ignore[arg-type]
             raise error
         assert f"while {phase}" in str(caught.value)
+        assert "--resume_with max_" in str(caught.value)
         assert caught.value.__cause__ is error
 
 
@@ -161,11 +184,14 @@ def test_two_processes_stop_together(tmp_path: Path) -> None:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    for case in ("unscored", "memory", "gradient"):
+    for case in ("unscored", "memory", "error", "lockstep", "gradient"):
         mine, others = ((tmp_path / f"{case}-{rank}").read_text() for rank in range(2))
         assert mine and others, case
     assert (tmp_path / "unscored-0").read_text() == (tmp_path / "unscored-1").read_text()
     assert "6 of 12 seats" in (tmp_path / "unscored-0").read_text()
     assert "another process" in (tmp_path / "memory-0").read_text()
+    for case in ("error", "lockstep"):
+        told, own = ((tmp_path / f"{case}-{rank}").read_text() for rank in range(2))
+        assert own == "'no such game'" and "KeyError: 'no such game'" in told, case
     assert "step-1.pt" in (tmp_path / "gradient-0").read_text()
     assert "step-1-rank-1.pt" in (tmp_path / "gradient-1").read_text()

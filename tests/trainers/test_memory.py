@@ -6,11 +6,14 @@ from functools import cache
 from typing import Any
 
 import pytest
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+from transformers import AutoModelForCausalLM
 
 from omar_envs.errors import ConfigError
 from omar_trainers.memory import GIB, Estimate, estimate_recipe, main, table
-from omar_trainers.model_counts import model_config
-from omar_trainers.train import recipe_path
+from omar_trainers.model_counts import Counts, model_config
+from omar_trainers.train import parse, recipe_path
 
 DEVICES = {
     "werewolf_qwen3_4b": 1,
@@ -90,6 +93,72 @@ def test_longer_rows_and_no_critic() -> None:
     assert size(long, "activations: policy") == 2 * size(short, "activations: policy")
     free = of("werewolf_qwen3_4b", "--advantage", "rae", "--critic_only_iterations", "0")
     assert not [part for part in free.parts if "critic" in part.name]
+
+
+def test_a_past_model_is_a_whole_copy_with_a_cache_of_its_own() -> None:
+    free = ("--use_vllm", "false", "--opponent_share")
+    found = of("werewolf_qwen3_4b_node", *free, "0.25", devices=8)
+    assert size(found, "past model: weights") == pytest.approx(2 * found.parameters / GIB)
+    twice = of("werewolf_qwen3_4b_node", *free, "0.5", devices=8)
+    assert size(twice, "past model: cache") > size(found, "past model: cache") > 1
+    adapters = of("werewolf_qwen3_4b", "--opponent_share", "0.25")
+    assert size(adapters, "past model: weights") == 0 < size(adapters, "past model: cache")
+    assert size(of("werewolf_qwen3_4b"), "past model: cache") == 0
+
+
+def test_fsdp_gathers_a_head_of_its_own_and_whole_gradients() -> None:
+    tied, untied = (
+        of(f"{name}_node", devices=8) for name in ("werewolf_qwen3_4b", "sotopia_qwen2_5_7b")
+    )
+    name = "policy: gathered layers"
+    # Embedding and head, each 152,064 times 3584, their gradients, and three layers.
+    assert size(untied, name) * GIB > 2 * 2 * 2 * 152_064 * 3584
+    assert size(tied, name) * GIB < 3 * 2 * 2 * 151_936 * 2560
+    assert size(untied, "policy: whole gradients") == pytest.approx(2 * untied.parameters / GIB)
+    batch = ("--per_device_train_batch_size", "56")
+    once = of("werewolf_qwen3_4b_node", *batch, devices=8)
+    assert size(once, "policy: whole gradients") == 0
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-4B", "Qwen/Qwen2.5-7B-Instruct"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_activations_are_those_that_autograd_keeps(
+    name: str, dtype: torch.dtype, checkpointed: bool
+) -> None:
+    shape, scale, tokens = model_config(name), 7 if "2.5" in name else 8, 256
+    for field in ("hidden_size", "intermediate_size", "num_attention_heads"):
+        setattr(shape, field, getattr(shape, field) // scale)
+    shape.num_hidden_layers, shape.vocab_size, shape.num_key_value_heads = 4, 100, 1
+    shape.layer_types = ["full_attention"] * 4
+    model = AutoModelForCausalLM.from_config(shape, dtype=dtype, attn_implementation="sdpa")
+    if checkpointed:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.base_model(input_ids=torch.zeros((1, tokens), dtype=torch.long), use_cache=False)
+    found = sum(storage.nbytes() for storage in kept.values())
+    settings = ["--recipe", "werewolf_qwen3_4b", "--use_cpu", "true", "--lora_r", "1"]
+    counts = Counts.of(*parse(settings), shape)
+    reckoned = counts.activations(tokens, dtype.itemsize, checkpointed=checkpointed)
+    if checkpointed:
+        # Later, one layer is run again, with gradients beside it.
+        shape.num_hidden_layers = 3
+        three = counts.activations(tokens, dtype.itemsize, checkpointed=False)
+        shape.num_hidden_layers = 4
+        four = counts.activations(tokens, dtype.itemsize, checkpointed=False)
+        reckoned -= 2 * (four - three)
+    # What follows the last norm is not run here, and would keep its output.
+    reckoned -= tokens * shape.hidden_size * dtype.itemsize
+    assert found == pytest.approx(reckoned, rel=0.1)
 
 
 @pytest.mark.parametrize("recipe", DEVICES)

@@ -212,20 +212,6 @@ def test_what_the_backend_did_not_read_anew_is_counted_from_the_second_reply_on(
 
 
 def test_a_generator_that_streams_makes_a_policy_that_streams() -> None:
-    class Stream(Parrot):
-        """Answers the latest request first."""
-
-        def __init__(self) -> None:
-            super().__init__("good")
-            self.open: list[GenerationRequest] = []
-
-        def submit(self, requests: Sequence[GenerationRequest]) -> None:
-            self.open += requests
-
-        def poll(self) -> list[tuple[Hashable, GenerationResult]]:
-            request = self.open.pop()
-            return [(request.row, *self.generate([request]))]
-
     policy = ModelPolicy(Stream(), TOKENS)
     policy.submit([view(0, game=0), view(0, game=1)])
     assert policy.poll() == [Reply(1, "player_0", "good")]
@@ -239,6 +225,74 @@ def test_a_generator_that_streams_makes_a_policy_that_streams() -> None:
         (0, "player_0"): 1,
         (1, "player_0"): 2,
     }
+
+
+class Stream(Parrot):
+    """Answers the latest request first; fails, or loses all, when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("good")
+        self.open: list[GenerationRequest] = []
+        self.fails = self.loses = False
+
+    def submit(self, requests: Sequence[GenerationRequest]) -> None:
+        self.open += requests
+
+    def poll(self) -> list[tuple[Hashable, GenerationResult]]:
+        if self.fails or self.loses:
+            self.open.clear()
+            if self.fails:
+                raise RuntimeError("the server is gone")
+            return []
+        if not self.open:
+            return []
+        request = self.open.pop()
+        return [(request.row, *self.generate([request]))]
+
+
+class FailingParrot(Parrot):
+    """Fails once."""
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
+        if not self.requests:
+            super().generate(requests)
+            raise RuntimeError("the server is gone")
+        return super().generate(requests)
+
+
+def test_after_an_error_a_policy_goes_on() -> None:
+    stream = Stream()
+    for generator in (stream, FailingParrot("good")):
+        policy = ModelPolicy(generator, TOKENS)
+        stream.fails = True
+        with pytest.raises(RuntimeError, match="gone"):
+            policy.act([view(0, game=0), view(0, game=1)])
+        stream.fails = False
+        assert policy.poll() == []
+        assert policy.act([view(1, game=0), view(0, game=2)]) == ["good", "good"]
+        policy.take_rows()
+    with pytest.raises(ValueError, match="not asked anything"):
+        policy.submit([view(0), msgspec.structs.replace(view(0, game=1), request=None)])
+    assert policy.act([view(0, game=3)]) == ["good"]
+
+
+def test_rows_that_a_generator_has_lost_are_an_error_and_no_endless_wait() -> None:
+    stream = Stream()
+    stream.loses = True
+    with pytest.raises(RuntimeError, match="1 rows wait"):
+        ModelPolicy(stream, TOKENS).act([view(0)])
+
+
+def test_two_policies_on_one_stream_are_told_so() -> None:
+    stream = Stream()
+    first, second = ModelPolicy(stream, TOKENS, name="a"), ModelPolicy(stream, TOKENS, name="b")
+    first.submit([view(0, game=0)])
+    second.submit([view(0, game=1)])
+    with pytest.raises(RuntimeError, match="a got a reply for row"):
+        first.poll()
+    # The other one finds a reply that nobody waits for any more, or none at all.
+    with pytest.raises(RuntimeError, match="policy"):
+        second.poll()
 
 
 def test_joining_in_mid_game_reads_the_conversation_so_far() -> None:

@@ -119,11 +119,29 @@ def test_fractions_of_a_game_are_drawn_for() -> None:
 def test_a_frozen_side_is_a_team_or_all_seats_but_one() -> None:
     random = np.random.default_rng(0)
     teams: dict[str, str | None] = {"a": "x", "b": "y", "c": "x"}
-    sides = Counter(tuple(frozen_side(teams, random)) for _ in range(200))
+    sides = Counter(tuple(frozen_side(teams, set(teams), random)) for _ in range(200))
     assert sides.keys() == {("a", "c"), ("b",)} and min(sides.values()) > 60
     for alone in ({"a": None, "b": None, "c": None}, {"a": "x", "b": "x", "c": "x"}):
-        sides = Counter(tuple(frozen_side(alone, random)) for _ in range(300))
+        sides = Counter(tuple(frozen_side(alone, set(alone), random)) for _ in range(300))
         assert sides.keys() == {("a", "b"), ("a", "c"), ("b", "c")} and min(sides.values()) > 60
+
+
+@given(
+    st.lists(st.sampled_from(["x", "y", "z", None]), min_size=2, max_size=5),
+    st.sets(st.integers(0, 4)),
+    st.integers(0, 1000),
+)
+def test_a_frozen_side_leaves_a_learned_seat_live(
+    teams: list[str | None], chosen: set[int], seed: int
+) -> None:
+    seats = {f"agent_{i}": team for i, team in enumerate(teams)}
+    learned = {f"agent_{i}" for i in chosen} & seats.keys()
+    side = set(frozen_side(seats, learned, np.random.default_rng(seed)))
+    assert side < seats.keys()
+    if learned:
+        assert learned - side
+    else:
+        assert side == set(frozen_side(seats, set(seats), np.random.default_rng(seed)))
 
 
 @pytest.mark.parametrize("name", ["werewolf_v0", "sotopia_v0"])
@@ -463,7 +481,7 @@ def test_only_named_rows_are_learned_from(start: str, tmp_path: Path, setting: s
 
     settings = tiny_settings(tmp_path, total_iterations=1, **{setting: ["odd"]})
     Listening(start, settings, play=play_fake_games, lineup=two_teams).train()
-    assert [row.facts.role for row in rounds[0].rows] == ["", "odd", ""] * 4
+    assert [row.learned for row in rounds[0].rows] == [False, True, False] * 4
 
 
 def test_names_that_no_game_has_are_refused_before_work(start: str, tmp_path: Path) -> None:
@@ -477,10 +495,3 @@ def test_names_that_no_game_has_are_refused_before_work(start: str, tmp_path: Pa
     args = tiny_settings(tmp_path, learn_roles=["odd"], learn_teams=["even"])
     with pytest.raises(ConfigError, match="nothing is learned"):
         OMARTrainer(start, args, play=never, lineup=two_teams)
-
-
-def test_an_iteration_without_rows_to_learn_from_stops(start: str, tmp_path: Path) -> None:
-    args = tiny_settings(tmp_path, learn_roles=["wizard"])
-    trainer = OMARTrainer(start, args, play=play_fake_games)
-    with pytest.raises(ConfigError, match=r"wizard.* even .*odd"):
-        trainer.train()

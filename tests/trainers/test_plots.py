@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from omar_trainers.shown.plots import plot_run, read_metrics
+from omar_trainers.shown.plots import is_sparse, plot_run, read_metrics, smoothed
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,10 @@ def test_a_metric_that_began_late_and_a_single_iteration_are_drawn(tmp_path: Pat
     blank = imread(tmp_path / "one.png")
     assert blank.min() < 1.0
     assert imread(tmp_path / "two.png").shape[1] == 2 * blank.shape[1]
+
+
+def test_what_is_there_now_and_then_is_not_smoothed() -> None:
+    assert is_sparse([1]) and is_sparse([1, 11, 21]) and is_sparse([1, 3, 5])
+    assert not is_sparse([1, 2, 3]) and not is_sparse([5, 6, 7, 9])
+    points = [(i, float(i)) for i in range(1, 8)]
+    assert smoothed(points)[-1] == (7, 5.0) and smoothed(points)[1] == (2, 1.5)

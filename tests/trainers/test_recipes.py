@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
+from transformers import AutoConfig, AutoModelForCausalLM
+from trl import get_peft_config
 
 from omar_trainers.train import parse, recipe_path
+from omar_trainers.trainer import OMARTrainer
+from tests.trainers.chat_templates import SMOLLM2, chatml_tokenizer, qwen3_template
 
 SCALE = recipe_path("werewolf_qwen3_4b").parent / "scale"
 KINDS = {
@@ -73,3 +77,27 @@ def test_large_recipes_say_what_was_not_run(name: str) -> None:
     assert "Not run" in text
     assert f"python -m omar_trainers.memory --recipe {name} --devices" in text
     assert Path(SCALE).is_dir()
+
+
+@pytest.mark.parametrize("name", [name for pair in PAIRS for name in pair])
+def test_trainers_are_made_from_large_recipes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    family = "qwen3" if "qwen3" in name else "qwen2"
+    tokenizer = chatml_tokenizer(qwen3_template() if family == "qwen3" else SMOLLM2)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "head_dim": 8}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    shape = AutoConfig.for_model(family, vocab_size=len(tokenizer), **sizes, **heads)
+    AutoModelForCausalLM.from_config(shape).save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    here = {"use_cpu": "true", "use_vllm": "false", "bf16": "false", "fsdp": ""}
+    here |= {"output_dir": str(tmp_path / "out"), "fsdp_config": "{}"}
+    words = [word for key, value in here.items() for word in (f"--{key}", value)]
+    config, model = parse(["--recipe", name, *words])
+    peft = get_peft_config(model)
+    trainer = OMARTrainer(str(tmp_path / "tiny"), config, peft_config=peft)
+    assert trainer.estimator is not None
+    assert trainer.args.chat_template_kwargs == (
+        {"enable_thinking": False} if family == "qwen3" else None
+    )

@@ -23,9 +23,16 @@ from omar_trainers.resuming.checkpoints import (
     last_checkpoint,
     name_of,
     publish,
+    read_manifest,
     staging,
 )
-from omar_trainers.resuming.resume import FREE_SETTINGS, choose_checkpoint, fingerprint, identity
+from omar_trainers.resuming.resume import (
+    FREE_SETTINGS,
+    choose_checkpoint,
+    fingerprint,
+    identity,
+    lineage,
+)
 from omar_trainers.resuming.rollout_store import ROLLOUTS_FOLDER
 from omar_trainers.selfplay import GamePlan, PlayedGames
 from omar_trainers.trainer import OMARTrainer
@@ -155,6 +162,67 @@ def test_a_finished_run_says_so_and_can_be_made_longer(
     assert steps(tmp_path) == [2, 4, 6, 8]
 
 
+def rates(trainer: OMARTrainer) -> tuple[float, float]:
+    """Learning rates of policy and critic."""
+    critic = trainer.estimator.state_dict()["critic"]["optimizer"]
+    return trainer.optimizer.param_groups[0]["lr"], critic["param_groups"][0]["lr"]
+
+
+def test_named_settings_may_change(start: str, tmp_path: Path) -> None:
+    train(start, tmp_path)
+    change = {"total_iterations": 3, "learning_rate": 5e-4, "critic_learning_rate": 2e-4}
+    with pytest.raises(ConfigError, match="--resume_with critic_learning_rate learning_rate"):
+        train(start, tmp_path, **change)
+    with pytest.raises(ConfigError, match="critic_learning_rate was"):
+        train(start, tmp_path, **change, resume_with=["learning_rate"])
+    trainer, played = train(
+        start, tmp_path, **change, resume_with=["learning_rate", "critic_learning_rate"]
+    )
+    # A checkpoint's own rates do not win.
+    assert played == 4 and rates(trainer) == (5e-4, 2e-4)
+    # The change belongs to the run from now on.
+    again = train(start, tmp_path, **(change | {"total_iterations": 4}))
+    assert again[1] == 4 and rates(again[0]) == (5e-4, 2e-4)
+    checkpoint = last_checkpoint(tmp_path)
+    manifest = checkpoint and read_manifest(checkpoint)
+    assert manifest is not None and manifest.identity["learning_rate"] == 5e-4
+    assert [each["step"] for each in manifest.changes] == [4]
+    assert manifest.changes[0]["settings"]["learning_rate"] == [1e-3, 5e-4]
+
+
+def test_games_from_before_a_change_are_not_taken_for_later_ones(
+    model: LlamaForCausalLM, tmp_path: Path
+) -> None:
+    there = identity(tiny_settings(tmp_path), model)
+    back = [{"step": 4, "settings": {"beta": [0, 1]}}, {"step": 6, "settings": {"beta": [1, 0]}}]
+    assert lineage(there, 1, "1") == lineage(there, 1, "1", [])
+    assert lineage(there, 1, "1") != lineage(there, 1, "1", back)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr_scheduler_type": "linear"},
+        {"lr_scheduler_type": "cosine"},
+        {"critic_lr_scheduler": "linear"},
+        {"warmup_steps": 0.1},
+    ],
+)
+def test_the_length_of_a_run_counts_where_a_schedule_depends_on_it(
+    model: LlamaForCausalLM, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    short, long = (
+        identity(tiny_settings(tmp_path, total_iterations=n, **change), model) for n in (2, 3)
+    )
+    assert short != long
+    without_critic = {"advantage": "rae", "critic_lr_scheduler": "linear"}
+    short, long = (
+        identity(tiny_settings(tmp_path, total_iterations=n, **without_critic), model)
+        for n in (2, 3)
+    )
+    assert short == long
+
+
 def test_a_run_that_a_judge_stopped_plays_again(start: str, tmp_path: Path) -> None:
     """Games without judgements are not kept as if they had been judged."""
     scenarios = tmp_path / "half.jsonl"
@@ -220,7 +288,7 @@ def test_every_setting_of_this_package_is_bound_or_free(
     own = known - {field.name for field in fields(GRPOConfig)}
     bound = identity(tiny_settings(tmp_path), model).keys()
     assert known >= FREE_SETTINGS
-    assert own - bound == (FREE_SETTINGS | {"resume"}) - {"scenarios"}
+    assert own - bound == (FREE_SETTINGS | {"resume", "resume_with"}) - {"scenarios"}
 
 
 def test_scenarios_count_by_what_they_say(model: LlamaForCausalLM, tmp_path: Path) -> None:

@@ -59,6 +59,20 @@ def test_only_what_was_logged_is_shown() -> None:
     assert (row.first, row.last) == ("25.0%", "75.0%")
 
 
+def test_each_metric_has_a_window_of_its_own() -> None:
+    """What is looked at now and then is not averaged over half of all looks."""
+    looks = [
+        line(i, **({"watch/good": float(i), "watch/judge_calls": 2.0} if i % 10 == 1 else {}))
+        for i in range(1, 41)
+    ]
+    rows = {row.label: row for row in summarize(looks)}
+    assert (rows["held out: good"].first, rows["held out: good"].last) == ("1", "31")
+    assert "held out: judge_calls" not in rows
+    assert rows["judge calls per held-out game"].last == "2"
+    assert "a quarter of its values" in summary_markdown(looks, "finished")
+    assert "a quarter of its values" not in summary_markdown(run_of(40), "finished")
+
+
 def test_report_writes_a_page_and_a_plot_and_shows_the_table(tmp_path: Path) -> None:
     metrics = [line(i, **{"alarm/iterations_beyond": float(i > 2)}) for i in range(1, 5)]
     metrics = [one | other for one, other in zip(metrics, run_of(4), strict=True)]

@@ -31,6 +31,7 @@ def rows(bootstrap: list[bool]) -> RoundTensors:
         turn_rewards=torch.tensor([[0.0, 1.0], [0.0, 1.0]]),
         keep_turn=torch.ones(2, 2, dtype=torch.bool),
         bootstrap=torch.tensor(bootstrap),
+        learned=torch.ones(2, dtype=torch.bool),
     )
 
 

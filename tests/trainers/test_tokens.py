@@ -71,6 +71,27 @@ def test_stock_qwen3_uses_the_template_that_keeps_thinking() -> None:
     assert tokenizer.chat_template == qwen3_template()
 
 
+def test_thinking_that_is_switched_off_stays_off() -> None:
+    tokenizer = TOKENIZERS["qwen3"]
+    tokens = ChatTokenizer(tokenizer, {"enable_thinking": False})
+    row, asked = tokens.suffix(TALK[:2]), "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    for seen in (2, 4):
+        before = tokenizer.decode(row)
+        assert before.endswith(asked) and before.count(asked) == seen // 2
+        row += tokens.encode_reply(TALK[seen]["content"])
+        row += tokens.suffix(TALK[: seen + 2], num_seen=seen)
+    text = tokenizer.decode(row)
+    assert text.count(asked) == 3 and text.endswith(asked)
+    # Begun anew in mid-game, a row is the same.
+    assert row == tokens.suffix(TALK)
+    assert asked not in tokenizer.decode(TOKENS["qwen3"].suffix(TALK[:2]))
+
+
+def test_arguments_that_are_no_template_s_are_refused() -> None:
+    with pytest.raises(ValueError, match="tokenize cannot be set for the chat template"):
+        ChatTokenizer(chatml_tokenizer(), {"tokenize": True})
+
+
 def test_house_rendering_is_the_two_marks() -> None:
     tokenizer = TOKENIZERS["house"]
     text = tokenizer.decode(grown_row(TOKENS["house"], TALK))

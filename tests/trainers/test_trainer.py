@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from omar_envs.errors import ConfigError
-from omar_trainers.advantages import hierarchical_advantages
+from omar_trainers.advantages import HierarchicalAdvantages, hierarchical_advantages
 from omar_trainers.generation import TextGenerator, TransformersGenerator
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.resuming.checkpoints import STATE_FILE
@@ -170,26 +170,33 @@ def test_first_step_is_the_policy_gradient_by_hand(start: str, tmp_path: Path) -
         gamma_token=0.8,
     )
 
-    by_hand = LlamaForCausalLM.from_pretrained(start)
-    loss, tokens = torch.zeros(()), 0
-    for (game, agent), row in recorder.games[0].rows.items():
+    def estimate(game: int, row: TokenRow, value: float) -> HierarchicalAdvantages:
         paid = [
             float(turn.reward_components["outcome"] or 0.0)
-            for turn in recorder.games[0].episodes[game].turns_of(agent)
+            for turn in recorder.games[0].episodes[game].turns_of(row.agent)
         ]
-        turn_index = torch.tensor([row.turn_index])
-        # The critic's head starts at zero.
-        expected = hierarchical_advantages(
+        return hierarchical_advantages(
             torch.tensor([paid]),
-            torch.zeros(1, len(row.ids)),
-            turn_index,
+            torch.full((1, len(row.ids)), value),
+            torch.tensor([row.turn_index]),
             gamma_turn=1.0,
             lam_turn=0.7,
             gamma_token=0.8,
             lam_token=0.9,
-        ).advantages
+        )
+
+    rows = {
+        key: (row, torch.tensor(row.turn_index) >= 0) for key, row in recorder.games[0].rows.items()
+    }
+    returns = [estimate(game, row, 0.0).returns[0, own] for (game, _), (row, own) in rows.items()]
+    # The critic's head starts at zero, which is the mean of the first returns.
+    value = float(torch.cat(returns).mean())
+    assert value > 0.1
+    by_hand = LlamaForCausalLM.from_pretrained(start)
+    loss, tokens = torch.zeros(()), 0
+    for (game, _), (row, own) in rows.items():
         scores = own_logprobs(by_hand, row)
-        loss = loss - (expected[turn_index >= 0] * scores).sum()
+        loss = loss - (estimate(game, row, value).advantages[0, own] * scores).sum()
         tokens += len(scores)
     (loss / tokens).backward()
     with torch.no_grad():

@@ -116,6 +116,7 @@ def tensors(keep: list[list[bool]]) -> RoundTensors:
         turn_rewards=rewards,
         keep_turn=torch.tensor(keep),
         bootstrap=torch.zeros(6, dtype=torch.bool),
+        learned=torch.ones(6, dtype=torch.bool),
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed
 
-from omar_trainers.generation import TextGenerator
+from omar_trainers.generation import GenerationRequest, TextGenerator
 from omar_trainers.guards import TrainingError
 from omar_trainers.selfplay import GamePlan, PlayedGames
 from omar_trainers.trainer import OMARTrainer
+from omar_trainers.vllm.lockstep import LockstepGenerator, Share
 
 # Run as a script: the tests' package is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -37,6 +40,44 @@ def play_hungrily(plans: Sequence[GamePlan], generator: TextGenerator) -> Played
     return play_fake_games(plans, generator)
 
 
+def play_wrongly(plans: Sequence[GamePlan], generator: TextGenerator) -> PlayedGames:
+    """An error that is none of training's own, on the second process."""
+    if RANK == 1:
+        raise KeyError("no such game")
+    return play_fake_games(plans, generator)
+
+
+def play_in_lockstep(plans: Sequence[GamePlan], generator: TextGenerator) -> PlayedGames:
+    """The second process fails after its first request; the first one has three."""
+
+    def gather(share: Share) -> list[Share]:
+        shares: list[Share] = [share] * 2
+        torch.distributed.all_gather_object(shares, share)
+        return shares
+
+    entered = _Entered(generator)
+    request = GenerationRequest("row", [5], 1, None, 1.0)
+    with LockstepGenerator(entered, gather, RANK) as lockstep:
+        lockstep.generate([request])
+        if RANK == 1:
+            raise KeyError("no such game")
+        lockstep.generate([request])
+        lockstep.generate([request])
+    raise AssertionError("never here")
+
+
+class _Entered(AbstractContextManager["_Entered"]):
+    """A generator that can be entered."""
+
+    def __init__(self, generator: TextGenerator) -> None:
+        self.max_context = generator.max_context
+        self.generate = generator.generate
+        self.forget = generator.forget
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to leave."""
+
+
 class Poisoned(OMARTrainer):
     """One of the second process's advantages is no number."""
 
@@ -52,6 +93,8 @@ def main(output: Path) -> None:
     cases: dict[str, tuple[type[OMARTrainer], Any]] = {
         "unscored": (OMARTrainer, play_unscored),
         "memory": (OMARTrainer, play_hungrily),
+        "error": (OMARTrainer, play_wrongly),
+        "lockstep": (OMARTrainer, play_in_lockstep),
         "gradient": (Poisoned, play_fake_games),
     }
     for case, (kind, play) in cases.items():
@@ -59,7 +102,7 @@ def main(output: Path) -> None:
         before = [p.detach().clone() for p in trainer.model.parameters()]
         try:
             trainer.train()
-        except TrainingError as error:
+        except (TrainingError, KeyError, RuntimeError) as error:
             after = trainer.model.parameters()
             assert all(torch.equal(p, q) for p, q in zip(before, after, strict=True)), case
             (output / f"{case}-{RANK}").write_text(str(error))

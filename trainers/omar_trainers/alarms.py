@@ -18,6 +18,7 @@ from omar_envs.types import Episode
 from omar_trainers.filters import repeated_speeches
 from omar_trainers.guards import TrainingError
 from omar_trainers.metrics import Mean
+from omar_trainers.resuming.changed_settings import how_to_change
 from omar_trainers.resuming.checkpoints import complete_checkpoints, step_of
 from omar_trainers.settings import SafetySettings
 
@@ -171,7 +172,7 @@ class Alarms:
             f"alarm in iteration {iteration}: {'; '.join(complaints)}; beyond a bound since "
             f"iteration {first}. The policy may be gaming its reward: read its games, and try "
             "turn_filter, a KL to the reference (kl_as, beta), a higher entropy_coef or a lower "
-            "learning_rate",
+            f"learning_rate: {how_to_change('entropy_coef')}",
             first,
             iteration,
         )

@@ -259,7 +259,7 @@ class RoleBaseline:
 
         Args:
             rewards: (B,), float32 or float64, each row's total reward.
-            roles: B names, such as ``"seer"``; add the game's where there are several.
+            roles: B names, such as ``"seer"``; add the scenario's where there are several.
 
         Returns:
             (B,), dtype and device of ``rewards``.

@@ -162,14 +162,17 @@ def run(config: ColdStartConfig, model: ModelConfig) -> Harvest:
         "revision": model.model_revision,
     }
     config = replace(config, model_init_kwargs={k: v for k, v in chosen.items() if v is not None})
-    trainer = ColdStartTrainer(
-        path,
-        config,
-        examples,
-        identity=_identity(config, examples),
-        processing_class=tokens.tokenizer,
-        peft_config=get_peft_config(model),
-    )
+    try:
+        trainer = ColdStartTrainer(
+            path,
+            config,
+            examples,
+            identity=_identity(config, examples),
+            processing_class=tokens.tokenizer,
+            peft_config=get_peft_config(model),
+        )
+    except OSError as error:  # no weights, or not all of them
+        raise ConfigError(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from error
     trainer.train()
     folder = Path(config.output_dir) / FINAL_FOLDER
     trainer.save_model(str(folder))

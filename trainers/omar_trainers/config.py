@@ -16,6 +16,7 @@ from typing import Literal
 from trl import GRPOConfig
 
 from omar_envs.errors import ConfigError
+from omar_trainers.resuming.changed_settings import check_names
 from omar_trainers.settings import (
     ActingSettings,
     AdvantageSettings,
@@ -25,8 +26,10 @@ from omar_trainers.settings import (
     SafetySettings,
 )
 from omar_trainers.settings.checks import (
+    parsed_json,
     require_int,
     require_not_negative,
+    require_object,
     require_one_of,
     require_positive,
 )
@@ -34,6 +37,8 @@ from omar_trainers.settings.checks import (
 TOKEN_MEAN_LOSSES = ("dapo", "cispo")
 """TRL losses that are a mean over the unmasked tokens of a whole step. The others
 weigh rows or batches, and either may have few tokens of their own here."""
+
+_SAVE_STRATEGIES = ("no", "steps", "SaveStrategy.NO", "SaveStrategy.STEPS")
 
 FOLLOWS = -1
 """Default of a setting that follows from others."""
@@ -59,6 +64,10 @@ class OMARConfig(
         resume: ``auto`` goes on from the last complete checkpoint of
             ``output_dir`` if there is one, ``never`` refuses to write into a folder
             that has one, ``always`` refuses to start without one.
+        resume_with: names of settings that may differ from the checkpoint's; without
+            them a run goes on only with the settings that it was made with. The
+            change is noted in the next checkpoint. ``alarm`` in it goes on after an
+            alarm has stopped the run.
 
     Raises:
         ConfigError: a value out of range, or two settings that exclude each
@@ -69,6 +78,9 @@ class OMARConfig(
 
     resume: Literal["auto", "never", "always"] = field(
         default="auto", metadata={"help": "Whether to go on from a checkpoint in output_dir."}
+    )
+    resume_with: list[str] | None = field(
+        default=None, metadata={"help": "Settings that may differ from the checkpoint's."}
     )
 
     # Defaults of TRL and transformers that do not suit self-play.
@@ -108,6 +120,7 @@ class OMARConfig(
         self._check_exclusions()
         self._derive_rows_and_steps()
         super().__post_init__()
+        self._check_sharding()
         self._derive_accumulation()
 
     @property
@@ -132,6 +145,11 @@ class OMARConfig(
         require_not_negative("beta", self.beta)
         require_one_of("loss_type", self.loss_type, TOKEN_MEAN_LOSSES)
         require_one_of("resume", self.resume, ("auto", "never", "always"))
+        check_names(self.resume_with, self.__dataclass_fields__)
+        for name in self._VALID_DICT_FIELDS:
+            setattr(self, name, parsed_json(name, getattr(self, name)))
+        require_object("env_kwargs", self.env_kwargs)
+        require_object("critic_overrides", self.critic_overrides)
 
     def _check_exclusions(self) -> None:
         if self.kl_as == "none" and self.beta != 0.0:
@@ -183,15 +201,25 @@ class OMARConfig(
                 "log_completions would show plans and group statistics: leave it off, and play "
                 "games of a checkpoint with omar-envs rollout"
             )
-        if self.generation_kwargs or self.chat_template_kwargs or self.cache_implementation:
+        if self.generation_kwargs or self.cache_implementation:
             raise ConfigError(
-                "generation_kwargs, chat_template_kwargs and cache_implementation have no effect "
-                "on self-play: leave them out, or pass the trainer a generator"
+                "generation_kwargs and cache_implementation have no effect on self-play: leave "
+                "them out, or pass the trainer a generator"
             )
         if self.save_only_model or self.ignore_data_skip or self.enable_jit_checkpoint:
             raise ConfigError(
                 "a run does not go on as it was with save_only_model, ignore_data_skip or "
                 "enable_jit_checkpoint: leave them off (SIGTERM saves a checkpoint anyway)"
+            )
+        if str(self.save_strategy) not in _SAVE_STRATEGIES:
+            raise ConfigError(
+                f"save_strategy must be no or steps, not {self.save_strategy}: checkpoints are "
+                "written every save_iterations iterations"
+            )
+        if self.sync_ref_model:
+            raise ConfigError(
+                "sync_ref_model moves the reference model, which stands in no checkpoint: a run "
+                "that goes on would measure its KL from another model. Leave it off"
             )
         if self.use_adaptive_entropy:
             raise ConfigError("use_adaptive_entropy is not supported: set entropy_coef")
@@ -201,6 +229,15 @@ class OMARConfig(
             raise ConfigError(
                 "eval_strategy must be no: self-play's own win rate measures nothing; evaluate a "
                 "checkpoint against its start in the arena"
+            )
+
+    def _check_sharding(self) -> None:
+        zero = {} if self.deepspeed is None else self.hf_deepspeed_config.config
+        stage = zero.get("zero_optimization", {}).get("stage", 0)
+        if self.uses_critic and self.critic == "lora" and (self.fsdp or stage == 3):
+            raise ConfigError(
+                "critic lora shares the policy's base, which FSDP and ZeRO-3 take apart: set "
+                "critic to fresh or copy"
             )
 
     def _check_rollback(self) -> None:

@@ -5,8 +5,9 @@ parameters, and a head there would be pushed to the inference server.
 
 What it fits are returns shifted and scaled by running statistics, if so set. As
 these move, the head's weights are changed so that no value does: PopArt (van Hasselt
-et al., arXiv 1602.07714). Only :class:`CriticLearner` knows of it; its values are
-in the returns' own units.
+et al., arXiv 1602.07714). The first statistics alone move the values: the head's zero
+then says the mean, wherever that is. Only :class:`CriticLearner` knows of it; its
+values are in the returns' own units.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from omar_envs.errors import ConfigError
 from omar_trainers.critic_lora import adapted_backbone
 from omar_trainers.moments import RunningMoments, Spread, gather_spreads
+from omar_trainers.resuming.hyperparameters import Hyperparameters
 from omar_trainers.scoring import AlignedRows
 
 CriticSchedule = Literal["constant", "linear", "cosine"]
@@ -237,19 +239,27 @@ class CriticLearner:
         return ValueEstimates(*(mean + deviation * values for values in fitted))
 
     @torch.no_grad()
-    def note_returns(self, returns: Tensor) -> None:
+    def note_returns(self, returns: Tensor) -> bool:
         """Let the running statistics take in an iteration's returns (N,), and keep all values.
 
         Every process has to call it, for the statistics are of the returns of all.
+
+        Returns:
+            whether the values did move: they are kept but for the first returns, whose
+            mean they then begin from.
         """
         if not self._normalize:
-            return
+            return False
+        had_units = self._moments.started
         old_mean, old_deviation = self.units
         self._moments.update(gather_spreads({"returns": Spread.of(returns)})["returns"])
+        if not had_units:
+            return self._moments.started
         mean, deviation = self.units
         head = self.critic.head
         head.weight.mul_(old_deviation / deviation)
         head.bias.mul_(old_deviation).add_(old_mean - mean).div_(deviation)
+        return False
 
     def accumulate(
         self,
@@ -286,20 +296,21 @@ class CriticLearner:
         (loss / normalizer).backward()
         return loss.detach(), held
 
-    def step(self) -> float:
-        """One optimizer step on what was accumulated. -> gradient norm before clipping.
+    def clip_gradient(self) -> float:
+        """Average over processes and clip what was accumulated. -> its norm before clipping.
 
-        A norm that is no number leaves everything as it is; the caller ends the run.
+        Every process calls it, once before each :meth:`step`; the norm is the same on all.
         """
         parameters = list(self._learned.values())
         if self._accelerator.num_processes > 1:
             average_gradients(parameters, self._accelerator)
-        norm = float(nn.utils.clip_grad_norm_(parameters, self._max_grad_norm))
-        if math.isfinite(norm):
-            self._optimizer.step()
-            self._schedule.step()
+        return float(nn.utils.clip_grad_norm_(parameters, self._max_grad_norm))
+
+    def step(self) -> None:
+        """One optimizer step on the clipped gradient."""
+        self._optimizer.step()
+        self._schedule.step()
         self._optimizer.zero_grad(set_to_none=True)
-        return norm
 
     def state_dict(self) -> dict[str, Any]:
         """Weights (those that are learned), optimizer, schedule and running statistics."""
@@ -326,8 +337,10 @@ class CriticLearner:
         with torch.no_grad():
             for name, parameter in self._learned.items():
                 parameter.copy_(weights[name])
+        settings = Hyperparameters(self._optimizer, self._schedule)
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+        settings.restore()
         self._moments.load_state_dict(state["returns"])
 
 

@@ -13,7 +13,7 @@ from itertools import chain
 import torch
 from accelerate.utils import is_peft_model
 from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTunerLayer, cast_adapter_dtype
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 from transformers import PreTrainedModel
@@ -27,7 +27,8 @@ def adapted_backbone(policy: PreTrainedModel, *, r: int, alpha: int, seed: int) 
     """The policy's headless base with an adapter of its own on all linear layers.
 
     At the start it computes what the base does; only the adapter has
-    ``requires_grad``. The global generator is left as it was.
+    ``requires_grad``, and it is float32 on a base of any precision. The global
+    generator is left as it was.
 
     Args:
         policy: a PEFT model whose base is frozen and whole on this process.
@@ -53,7 +54,10 @@ def adapted_backbone(policy: PreTrainedModel, *, r: int, alpha: int, seed: int) 
     adapter = LoraConfig(r=r, lora_alpha=alpha, target_modules="all-linear")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return inject_adapter_in_model(adapter, backbone, adapter_name=ADAPTER)
+        adapted = inject_adapter_in_model(adapter, backbone, adapter_name=ADAPTER)
+    # Steps of a small learning rate are lost in bfloat16: they round to nothing.
+    cast_adapter_dtype(adapted, ADAPTER)
+    return adapted
 
 
 def _same_tensors(module: PreTrainedModel) -> PreTrainedModel:

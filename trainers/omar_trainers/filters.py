@@ -24,7 +24,9 @@ from omar_envs.background import LoopThread
 from omar_envs.errors import ConfigError
 from omar_envs.judge import TurnQuality
 from omar_envs.judge.asking import one_run
+from omar_envs.metering import Usage
 from omar_envs.types import SPEAK, Episode, Turn
+from omar_trainers.shown.judge_usage import usage_between, usage_of
 
 if TYPE_CHECKING:
     from omar_trainers.settings import SafetySettings
@@ -137,12 +139,14 @@ class FilteredTurns(NamedTuple):
         tried: the reasons that the filter may give.
         speeches: spoken acts that were judged.
         unjudged: episodes on which no verdict came; all of their turns are kept.
+        usage: what was asked of a judge for that, where it counts it.
     """
 
     reasons: list[Reasons]
     tried: tuple[str, ...]
     speeches: int
     unjudged: int = 0
+    usage: Usage | None = None
 
     def counts(self) -> dict[str, int]:
         """How many acts each reason dropped, those that dropped none included."""
@@ -219,13 +223,16 @@ class JudgeFilter:
         self._judge = judge
 
     def __call__(self, episodes: Sequence[Episode], cut: Sequence[CutTurns]) -> FilteredTurns:
+        before = usage_of([self._judge])
         verdicts = self._ask(episodes)
+        after = usage_of([self._judge])
+        asked = None if before is None or after is None else usage_between(before, after)
         reasons = [
             _judged_reasons(episode, verdict)
             for episode, verdict in zip(episodes, verdicts, strict=True)
         ]
         unjudged = sum(verdict.status != "ok" for verdict in verdicts)
-        return FilteredTurns(reasons, (JUDGE,), _num_speeches(episodes), unjudged)
+        return FilteredTurns(reasons, (JUDGE,), _num_speeches(episodes), unjudged, asked)
 
     def _ask(self, episodes: Sequence[Episode]) -> list[TurnQuality]:
         async def all_of_them() -> list[TurnQuality]:

@@ -3,7 +3,9 @@
 An update that is no number, or far too large, is stopped before it reaches the
 weights, with its batch saved for study. Memory that runs out is reported with the
 settings that need less. A run whose rewards mostly could not be determined stops
-before it learns from the rest. What one process meets, all processes stop for.
+before it learns from the rest. All processes stop together for a bad update, for
+rewards that are unknown, and for any error while playing; where memory runs out
+in a step that the processes make together, the launcher ends the others.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from omar_envs.errors import OmarError
+from omar_trainers.resuming.changed_settings import how_to_change
 
 FAILED_FOLDER = "failed"
 """Where batches of refused updates are saved, in the output folder."""
@@ -33,18 +36,32 @@ Phase = Literal["playing", "scoring", "training"]
 
 _KNOBS: Mapping[Phase, str] = {
     "playing": (
-        "lower max_row_tokens or max_new_tokens_speak (shorter rows), or games_per_iteration "
-        "(fewer rows at once)"
+        "lower max_row_tokens or max_new_tokens_speak (shorter rows), or, in a new run, "
+        "games_per_iteration (fewer rows at once)"
     ),
     "scoring": "lower per_device_train_batch_size (the update stays the same) or max_row_tokens",
     "training": (
         "lower per_device_train_batch_size (the update stays the same) or max_row_tokens, set "
-        "activation_checkpointing or bf16, or train adapters (use_peft, critic: lora)"
+        "activation_checkpointing or bf16, or train adapters (use_peft, critic: lora), which takes "
+        "a new run"
     ),
 }
 
-# How torch's allocator on CPUs says that memory is used up.
-_CPU_SIGNS = ("not enough memory", "can't allocate memory")
+# A knob of each phase that a run cannot turn without a word.
+_BOUND: Mapping[Phase, str] = {
+    "playing": "max_new_tokens_speak",
+    "scoring": "max_row_tokens",
+    "training": "max_row_tokens",
+}
+
+# How torch's allocator on CPUs, CUDA, its libraries and NCCL say that memory is used up,
+# where what is raised is a plain RuntimeError.
+_SIGNS = (
+    *("not enough memory", "can't allocate memory"),
+    *("CUDA out of memory", "CUDA error: out of memory", "HIP out of memory"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED"),
+    *("Failed to CUDA calloc", "Failed to CUDA malloc", "'out of memory'"),
+)
 
 
 class TrainingError(OmarError, RuntimeError):
@@ -53,6 +70,10 @@ class TrainingError(OmarError, RuntimeError):
 
 class OutOfMemory(TrainingError):
     """Memory ran out; the message names the phase and what to turn."""
+
+
+class FailedElsewhere(TrainingError):
+    """Another process met an error that is none of training's own."""
 
 
 class RefusedUpdate(TrainingError):
@@ -76,29 +97,37 @@ def memory_guard(phase: Phase) -> Iterator[None]:
         if isinstance(error, TrainingError) or not _is_out_of_memory(error):
             raise
         raise OutOfMemory(
-            f"out of memory while {phase}: {_KNOBS[phase]}. The last checkpoint is untouched, and "
-            f"the same command goes on from it. ({str(error).splitlines()[0]})"
+            f"out of memory while {phase}: {_KNOBS[phase]}. The last checkpoint is untouched; "
+            f"per_device_train_batch_size and activation_checkpointing may change at once, and "
+            f"{how_to_change(_BOUND[phase])}. ({str(error).splitlines()[0]})"
         ) from error
 
 
 def together(play: Callable[[], _Played]) -> _Played:
-    """Play on every process; where one runs out of memory, all stop when they have played.
+    """Play on every process; where one fails, all stop when they have played.
 
     Raises:
-        OutOfMemory: on all processes.
+        OutOfMemory: on all processes, where memory ran out on one.
+        FailedElsewhere: on the others, with the first error of any other kind; where it
+            was met it is raised as it was.
     """
     played: _Played | None = None
-    failure: OutOfMemory | None = None
+    failure: Exception | None = None
     try:
         with memory_guard("playing"):
             played = play()
-    except OutOfMemory as error:
+    except Exception as error:
         failure = error
-    reports: list[str] = gather_object(["" if failure is None else str(failure)])
+    kind = OutOfMemory if isinstance(failure, OutOfMemory) else FailedElsewhere
+    report = "" if failure is None else str(failure)
+    if kind is FailedElsewhere and failure is not None:
+        report = f"{type(failure).__name__}: {failure}"
+    reports: list[tuple[type[TrainingError], str]] = gather_object([(kind, report)])
     if failure is not None:
         raise failure
-    if any(reports):
-        raise OutOfMemory(f"another process: {next(filter(None, reports))}")
+    for kind, report in reports:
+        if report:
+            raise kind(f"another process: {report}")
     assert played is not None
     return played
 
@@ -129,12 +158,14 @@ def check_unscored(unscored: int, seats: int, most: float) -> None:
 class UpdateGuard:
     """Looks at each optimizer step's loss and gradient before the step is made.
 
-    DeepSpeed makes its step inside of the backward pass: there a loss that is no
-    number is found before, a gradient only after it.
+    Policy and critic are judged together before either is changed. DeepSpeed makes the
+    policy's step inside of the backward pass: there a loss that is no number and the
+    critic's gradient are judged before it, the policy's gradient only after it.
 
     Args:
         folder: output folder of the run.
-        max_norm: largest gradient norm before clipping; 0 sets no limit.
+        max_norm: largest gradient norm of policy and of critic, each before clipping;
+            0 sets no limit.
         accelerator: of the trainer.
         tokenizer: reads the saved rows.
     """
@@ -161,13 +192,16 @@ class UpdateGuard:
         self._critic_norm = critic_norm
 
     def check_loss(self, step: int) -> None:
-        """Refuse a loss that is no number; every process calls it at the same batch.
+        """Refuse what is known before the policy's backward pass: loss and critic's gradient.
+
+        Every process calls it at the same batch.
 
         Raises:
             RefusedUpdate: on all processes.
         """
         if self._any_bad_loss():
             self._refuse(step, "the loss is not a finite number", math.nan)
+        self._check_norm(step, "critic's gradient norm", self._critic_norm, math.nan)
 
     def check_step(self, step: int, norm: float | Tensor | None) -> None:
         """Refuse the step that is about to be made, or forget its batches.
@@ -184,18 +218,21 @@ class UpdateGuard:
         if self._any_bad_loss():
             self._refuse(step, "the loss is not a finite number", value)
         # Under float16 an overflow is ordinary: the loss scaler skips the step itself.
-        if not math.isfinite(value) and self._accelerator.scaler is None:
-            self._refuse(step, f"the gradient norm is {value}", value)
-        if not math.isfinite(self._critic_norm):
-            self._refuse(step, f"the critic's gradient norm is {self._critic_norm}", value)
-        if 0.0 < self._max_norm < value < math.inf:
-            self._refuse(
-                step,
-                f"the gradient norm {value:.4g} is above max_grad_norm_stop {self._max_norm:g}",
-                value,
-            )
+        if math.isfinite(value) or self._accelerator.scaler is None:
+            self._check_norm(step, "gradient norm", value, value)
+        self._check_norm(step, "critic's gradient norm", self._critic_norm, value)
         self._batches.clear()
         self._losses.clear()
+
+    def _check_norm(self, step: int, name: str, norm: float, policy_norm: float) -> None:
+        if not math.isfinite(norm):
+            self._refuse(step, f"the {name} is {norm}", policy_norm)
+        if 0.0 < self._max_norm < norm:
+            self._refuse(
+                step,
+                f"the {name} {norm:.4g} is above max_grad_norm_stop {self._max_norm:g}",
+                policy_norm,
+            )
 
     def _any_bad_loss(self) -> bool:
         if not self._losses:
@@ -210,7 +247,7 @@ class UpdateGuard:
             "masks, advantages, values, texts; torch.load reads it). Likely knobs: a lower "
             "learning_rate or critic_learning_rate, a smaller epsilon, bf16 off or dtype float32, "
             "old_logprobs recomputed if policy/logprob_gap is large. The last checkpoint is "
-            "untouched"
+            f"untouched: {how_to_change('learning_rate')}"
         )
 
     def _save(self, step: int, what: str, norm: float) -> Path:
@@ -243,4 +280,4 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
     text = str(error)
-    return any(sign in text for sign in _CPU_SIGNS)
+    return any(sign in text for sign in _SIGNS)

@@ -25,17 +25,48 @@ from pathlib import Path
 from typing import Any
 
 from omar_envs.errors import ConfigError
+from omar_envs.types import Judge
 
 JUDGE_FOLDER = "judge"
+
+
+def judge_of(described: str | Mapping[str, Any], output_dir: str, where: str) -> Judge:
+    """The judge that a recipe describes.
+
+    Args:
+        described: ``URL#model``, or a mapping with that as ``url`` and settings of
+            ``OpenAIJudge`` beside.
+        output_dir: of the run.
+        where: the setting that describes it, for messages.
+
+    Raises:
+        ConfigError: the description does not describe a judge.
+    """
+    settings = {"url": described} if isinstance(described, str) else dict(described)
+    url = settings.pop("url", None)
+    if not isinstance(url, str):
+        raise ConfigError(f"{where} needs a url, as URL#model: got {described!r}")
+    if "api_key" in settings:
+        raise ConfigError(
+            f"{where} has an api_key, which would be written to the output folder: set "
+            "OPENAI_API_KEY instead"
+        )
+    # Only a run with a judge needs the client's library.
+    from omar_envs.judge import judge_from_url
+
+    settings.setdefault("cache", str(Path(output_dir) / JUDGE_FOLDER))
+    try:
+        return judge_from_url(url, **settings)
+    except TypeError as error:
+        raise ConfigError(f"{where} does not take these settings: {error}") from None
 
 
 def with_judge(env_kwargs: Mapping[str, Any], output_dir: str) -> dict[str, Any]:
     """The arguments of an environment, with a judge where a recipe has only described one.
 
     Args:
-        env_kwargs: ``judge`` may be ``URL#model``, or a mapping with that as ``url`` and
-            settings of ``OpenAIJudge`` beside. A judge that is one already stays as
-            it is, and keeps what its own ``cache`` says.
+        env_kwargs: ``judge`` may be described as for :func:`judge_of`. A judge that is
+            one already stays as it is, and keeps what its own ``cache`` says.
         output_dir: of the run.
 
     Raises:
@@ -44,23 +75,7 @@ def with_judge(env_kwargs: Mapping[str, Any], output_dir: str) -> dict[str, Any]
     described = env_kwargs.get("judge")
     if not isinstance(described, str | Mapping):
         return dict(env_kwargs)
-    settings = {"url": described} if isinstance(described, str) else dict(described)
-    url = settings.pop("url", None)
-    if not isinstance(url, str):
-        raise ConfigError(f"env_kwargs: judge needs a url, as URL#model: got {described!r}")
-    if "api_key" in settings:
-        raise ConfigError(
-            "env_kwargs: judge has an api_key, which would be written to the output folder: set "
-            "OPENAI_API_KEY instead"
-        )
-    # Only a run with a judge needs the client's library.
-    from omar_envs.judge import judge_from_url
-
-    settings.setdefault("cache", str(Path(output_dir) / JUDGE_FOLDER))
-    try:
-        return dict(env_kwargs) | {"judge": judge_from_url(url, **settings)}
-    except TypeError as error:
-        raise ConfigError(f"env_kwargs: judge does not take these settings: {error}") from None
+    return dict(env_kwargs) | {"judge": judge_of(described, output_dir, "env_kwargs: judge")}
 
 
 def without_address(env_kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class KLController:
     MAX_ERROR = 0.2
 
     def __init__(self, coefficient: float, *, target: float, horizon: int) -> None:
+        self._set = coefficient
         self._coefficient = coefficient
         self._target = target
         self._horizon = horizon
@@ -42,9 +43,12 @@ class KLController:
 
     def state_dict(self) -> dict[str, float]:
         """For a checkpoint."""
-        return {"coefficient": self._coefficient}
+        return {"coefficient": self._coefficient, "set": self._set}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Go on from what :meth:`state_dict` gave; without a target, keep what is set."""
-        if self._target:
+        """Go on from what :meth:`state_dict` gave.
+
+        Without a target, or where another coefficient is set now, what is set is kept.
+        """
+        if self._target and state.get("set", self._set) == self._set:
             self._coefficient = state["coefficient"]

@@ -112,9 +112,10 @@ def estimate(
     )
     parts = [
         *_policy(config, model, counts, bytes_of, devices),
-        *_critic(counts),
+        *_critic(counts, bytes_of, autocast=bool(config.bf16)),
         *_activations(config, counts, bytes_of, tokens),
         *sampling,
+        *_past_model(config, model, counts, bytes_of, row_tokens=rows * row_tokens),
     ]
     return Estimate(
         parts=tuple(part for part in parts if part.size),
@@ -170,8 +171,15 @@ def _policy(
     if devices > 1 and gradients_on == 1:
         parts.append(Part("policy: DDP's buckets", "learn", trained * gradient))
     if weights_on > 1:
-        gathered = (2 * counts.layer + counts.embedding) * size.computed
+        # The root's stay from the forward pass to the end of the backward pass; its
+        # gradients, and a layer's, are whole until they are spread.
+        gathered = (3 * counts.layer + 2 * counts.root) * size.computed
         parts.append(Part("policy: gathered layers", "learn", gathered))
+        if fsdp and config.gradient_accumulation_steps > devices:
+            # accelerate spreads gradients at the last of a step's batches only. The config
+            # was read as if for one process, which would do the others' batches, too.
+            whole = trained * size.computed
+            parts.append(Part("policy: whole gradients", "learn", whole))
     elif size.computed < size.trained and not model.use_peft:
         parts.append(Part("policy: autocast's copies", "learn", counts.policy * size.computed))
     if _is_sharded(config) and not config.use_vllm:
@@ -183,23 +191,28 @@ def _policy(
     return parts
 
 
-def _critic(counts: Counts) -> list[Part]:
+def _critic(counts: Counts, size: _Bytes, *, autocast: bool) -> list[Part]:
     own = counts.critic_bytes
+    copies = (
+        size.computed * counts.critic if autocast and own > size.computed * counts.critic else 0
+    )
     return [
         Part("critic: weights", "always", own),
         Part("critic: AdamW", "always", ADAM * own),
         Part("critic: gradients", "learn", own),
+        Part("critic: autocast's copies", "learn", copies),
     ]
 
 
 def _activations(config: OMARConfig, counts: Counts, size: _Bytes, tokens: int) -> list[Part]:
-    kept = counts.activations(tokens, checkpointed=bool(config.activation_checkpointing))
+    checkpointed = bool(config.activation_checkpointing)
+    kept = counts.activations(tokens, size.computed, checkpointed=checkpointed)
     logits = 4 * min(MAX_LOGITS, tokens * counts.shape.vocab_size)
     return [
-        Part("activations: policy", "learn", kept * size.computed),
+        Part("activations: policy", "learn", kept),
         Part("logits, float32", "learn", 4 * logits),
         # The policy's graph waits for its backward pass while the critic's runs.
-        Part("activations: critic", "learn", counts.critic_share * kept * size.computed),
+        Part("activations: critic", "learn", counts.critic_share * kept),
     ]
 
 
@@ -227,6 +240,26 @@ def _sampling(
     phase: Phase = "play" if config.vllm_enable_sleep_mode else "always"
     held = int(max(0.0, free) / (per_token / engines))
     return [Part("vLLM: weights and cache", phase, share)], held
+
+
+def _past_model(
+    config: OMARConfig, model: ModelConfig, counts: Counts, size: _Bytes, *, row_tokens: int
+) -> list[Part]:
+    """The opponent in memory, and its cache: transformers samples it, whatever samples the policy.
+
+    Its adapters alone, where it shares the policy's base, take nothing to speak of.
+    """
+    if not config.opponent_share:
+        return []
+    own_copy = _is_sharded(config) or not model.use_peft
+    weight = size.computed if config.bf16 else size.weight
+    played = config.opponent_share * row_tokens
+    tokens = played + min(ROW_BUFFER_TOKENS, played * 5 / 4)
+    per_token = counts.cache * (weight if own_copy else size.weight)
+    return [
+        Part("past model: weights", "always", own_copy * counts.policy * weight),
+        Part("past model: cache", "play", tokens * per_token),
+    ]
 
 
 def _is_sharded(config: OMARConfig) -> bool:

@@ -4,7 +4,8 @@ Names: ``win/`` share of games per winner (of those that no past model played in
 ``return/`` per role, ``team_return/`` per team, ``reward/`` per component, ``game/``
 and ``row/`` shape and health of the games, ``judge/`` what judging costs per game,
 ``pool/`` the live model's share of the points against past ones, ``entropy``,
-``policy/``, ``advantage/`` and ``critic/`` the update (means over own tokens),
+``policy/``, ``advantage/`` and ``critic/`` the update (means over own tokens that are
+learned from; ``policy/skipped`` is 1 in an iteration that had none, which is left out),
 ``filter/``, ``alarm/`` and ``watch/`` what watches over the run, ``time/`` seconds of
 each phase (a checkpoint's count to the iteration after it), ``play/`` sampled tokens
 and ``score/`` and ``train/`` tokens of rows per second and process.
@@ -156,13 +157,21 @@ def judge_means(episodes: Sequence[Episode], usage: Usage | None) -> dict[str, M
     means = {}
     if judged:
         means["judge/failed"] = Mean(sum(None in amounts for amounts in judged), len(judged))
-    if usage is not None:
-        means["judge/calls"] = Mean(usage.requests, len(episodes))
-        means["judge/failed_calls"] = Mean(usage.failures, usage.requests)
-        means["judge/prompt_tokens"] = Mean(usage.prompt_tokens, len(episodes))
-        means["judge/completion_tokens"] = Mean(usage.completion_tokens, len(episodes))
-        if usage.cost is not None:
-            means["judge/cost"] = Mean(usage.cost, len(episodes))
+    return means | usage_means(usage, len(episodes))
+
+
+def usage_means(usage: Usage | None, games: int) -> dict[str, Mean]:
+    """What was asked of judges per game; nothing where they do not count it."""
+    if usage is None:
+        return {}
+    means = {
+        "judge/calls": Mean(usage.requests, games),
+        "judge/failed_calls": Mean(usage.failures, usage.requests),
+        "judge/prompt_tokens": Mean(usage.prompt_tokens, games),
+        "judge/completion_tokens": Mean(usage.completion_tokens, games),
+    }
+    if usage.cost is not None:
+        means["judge/cost"] = Mean(usage.cost, games)
     return means
 
 

@@ -73,20 +73,24 @@ class Counts:
     Attributes:
         policy: the policy's parameters, adapters left out.
         trained: of them, or of its adapters, that are trained.
-        critic_bytes: the critic's trained parameters.
+        critic: the critic's trained parameters.
+        critic_bytes: of them.
         critic_share: the critic's layers times width over the policy's.
         layer: parameters of one layer.
-        embedding: parameters of the input embedding.
+        root: parameters outside of layers: embeddings, and a head of its own.
+        normed_heads: whether queries and keys are normed.
         cache: keys and values of one token.
         shape: the model's config.
     """
 
     policy: int
     trained: int
+    critic: int
     critic_bytes: int
     critic_share: float
     layer: int
-    embedding: int
+    root: int
+    normed_heads: bool
     cache: int
     shape: PretrainedConfig
 
@@ -101,10 +105,11 @@ class Counts:
             policy = AutoModelForCausalLM.from_config(shape, dtype=_dtype(model))
             embedding = policy.get_input_embeddings().weight.numel()
             parameters, backbone = policy.num_parameters(), policy.base_model.num_parameters()
+            normed_heads = any(name.endswith("q_norm") for name, _ in policy.named_modules())
             if model.use_peft:
                 policy = get_peft_model(policy, get_peft_config(model))
             trained = _trained(policy)
-            critic_bytes, critic_share = 0, 0.0
+            critic_trained, critic_bytes, critic_share = 0, 0, 0.0
             if config.uses_critic:
                 critic = build_critic(
                     policy,
@@ -113,36 +118,48 @@ class Counts:
                     lora_r=config.critic_lora_r,
                     lora_alpha=config.critic_lora_alpha,
                 )
+                critic_trained = sum(p.numel() for p in _trained(critic))
                 critic_bytes = sum(p.nbytes for p in _trained(critic))
                 smaller = critic.backbone.config
                 critic_share = (smaller.num_hidden_layers * smaller.hidden_size) / (
                     shape.num_hidden_layers * shape.hidden_size
                 )
         layers = shape.num_hidden_layers
+        layer = (backbone - embedding) // layers
         return cls(
             policy=parameters,
             trained=sum(p.numel() for p in trained),
+            critic=critic_trained,
             critic_bytes=critic_bytes,
             critic_share=critic_share,
-            layer=(backbone - embedding) // layers,
-            embedding=embedding,
+            layer=layer,
+            root=parameters - layers * layer,
+            normed_heads=normed_heads,
             cache=2 * layers * shape.num_key_value_heads * _head_dim(shape),
             shape=shape,
         )
 
-    def activations(self, tokens: int, *, checkpointed: bool) -> int:
-        """Numbers kept of ``tokens`` between forward and backward.
+    def activations(self, tokens: int, computed: int, *, checkpointed: bool) -> int:
+        """Bytes kept of ``tokens`` between forward and backward, ``computed`` bytes a number.
 
-        Per layer: its input, two norms' outputs and inputs, queries, keys, values, what
-        attention gives, and four of the MLP's width. Under checkpointing the
+        Per layer: of each norm its input in float32, the normed input and the output;
+        queries, keys, values, what attention gives; and four of the MLP's width.
+        Where queries and keys are normed, what those norms keep. Under checkpointing the
         layers' inputs, and all of that for one layer at a time, gradients beside it.
         """
         shape = self.shape
-        heads = shape.num_attention_heads + 2 * shape.num_key_value_heads
-        width = 6 * shape.hidden_size + 2 * heads * _head_dim(shape) + 4 * shape.intermediate_size
+        queries = shape.num_attention_heads * _head_dim(shape)
+        keys = shape.num_key_value_heads * _head_dim(shape)
+        norm = 4 + 2 * computed
+        layer = 2 * norm * shape.hidden_size
+        layer += computed * (2 * queries + 2 * keys + 4 * shape.intermediate_size)
+        if self.normed_heads:
+            layer += (4 + computed) * (queries + keys)
+        last = norm * shape.hidden_size
         if checkpointed:
-            return tokens * (shape.num_hidden_layers * shape.hidden_size + 2 * width)
-        return tokens * shape.num_hidden_layers * width
+            inputs = shape.num_hidden_layers * shape.hidden_size * computed
+            return tokens * (inputs + 2 * layer + last)
+        return tokens * (shape.num_hidden_layers * layer + last)
 
 
 def _head_dim(shape: PretrainedConfig) -> int:

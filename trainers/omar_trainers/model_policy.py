@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -94,6 +96,7 @@ class ModelPolicy:
         max_new_tokens_choose: int = 32,
         constrain_choices: bool = True,
         stop: Sequence[str] = (),
+        chat_template_kwargs: Mapping[str, Any] | None = None,
         max_context: int | None = None,
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
@@ -106,6 +109,8 @@ class ModelPolicy:
             seed: of the sampling.
             temperature, temperature_choose, max_new_tokens_speak,
             max_new_tokens_choose, constrain_choices, stop: as for the class.
+            chat_template_kwargs: arguments of the chat template, as for
+                :class:`~omar_trainers.tokens.ChatTokenizer`.
             max_context: longest row; by default what the model was made for.
             dtype: of the weights; by default what they are stored in.
             device: where the model runs; by default a GPU if there is one.
@@ -115,7 +120,7 @@ class ModelPolicy:
             ValueError: the tokenizer's template or the model cannot be used.
             OSError: there is no model.
         """
-        tokens = ChatTokenizer(AutoTokenizer.from_pretrained(path))
+        tokens = ChatTokenizer(AutoTokenizer.from_pretrained(path), chat_template_kwargs)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype or "auto")
         model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         generator = TransformersGenerator(
@@ -159,6 +164,7 @@ class ModelPolicy:
         Raises:
             ValueError: a view without a request, or a choice that the tokenizer
                 cannot spell.
+            RuntimeError: as :meth:`poll`.
         """
         self.submit(views)
         texts: dict[tuple[int, str], str] = {}
@@ -173,19 +179,42 @@ class ModelPolicy:
             ValueError: as :meth:`act`.
         """
         requests: list[GenerationRequest] = []
-        for view in views:
-            request = self._request(view)
-            if request is None:
-                self._silent.append(Reply(view.game, view.agent, ""))
-            else:
-                requests.append(request)
-        if requests:
-            self._stream.submit(requests)
+        with self._nothing_left_after_errors():
+            for view in views:
+                request = self._request(view)
+                if request is None:
+                    self._silent.append(Reply(view.game, view.agent, ""))
+                else:
+                    requests.append(request)
+            if requests:
+                self._stream.submit(requests)
 
     def poll(self) -> list[Reply]:
-        """Replies since the last call; waits for one if any is under way."""
+        """Replies since the last call; waits for one if any is under way.
+
+        Raises:
+            RuntimeError: the generator has lost a row, or answers one that another
+                policy asked for: two policies cannot share one that streams.
+        """
         silent, self._silent = self._silent, []
-        return silent + [self._take(row, result) for row, result in self._stream.poll()]
+        with self._nothing_left_after_errors():
+            found = self._stream.poll()
+            if self._waiting and not (found or silent):
+                raise RuntimeError(
+                    f"the generator has nothing under way, but {len(self._waiting)} rows wait, "
+                    f"such as {next(iter(self._waiting))}: it failed before, or another policy "
+                    "took their replies"
+                )
+            return silent + [self._take(row, result) for row, result in found]
+
+    @contextmanager
+    def _nothing_left_after_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._waiting.clear()
+            self._silent.clear()
+            raise
 
     def take_rows(self) -> dict[RowKey, TokenRow]:
         """The latest row of every game and agent since the last call.
@@ -214,6 +243,11 @@ class ModelPolicy:
         )
 
     def _take(self, key: Hashable, result: GenerationResult) -> Reply:
+        if key not in self._waiting:
+            raise RuntimeError(
+                f"{self._name} got a reply for row {key!r}, which it did not ask for: give each "
+                "policy a streaming generator of its own"
+            )
         view, row = self._waiting.pop(key)
         if result.num_cached is not None and len(row.ids) > row.prompt_length:
             row.num_asked += len(row.ids)

@@ -78,6 +78,11 @@ class RunningMoments:
         self._variance = 1.0
 
     @property
+    def started(self) -> bool:
+        """Whether a batch was taken in."""
+        return self._weight > 0.0
+
+    @property
     def mean(self) -> float:
         return self._mean
 

@@ -92,6 +92,7 @@ class PolicyReplica:
         policy: causal LM, or a PEFT model around one; sharded or about to be. All
             processes construct their replica together.
         accelerator: of the trainer; with bf16 the copy is bfloat16.
+        device: of the copy; by default the trainer's.
 
     Raises:
         ConfigError: the policy would be saved in shards only.
@@ -100,12 +101,18 @@ class PolicyReplica:
         model: the copy, in evaluation mode and without gradients.
     """
 
-    def __init__(self, policy: PreTrainedModel | PeftModel, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        policy: PreTrainedModel | PeftModel,
+        accelerator: Accelerator,
+        device: torch.device | None = None,
+    ) -> None:
+        device = device or accelerator.device
         if is_sharded(accelerator):
             require_whole_saves(accelerator)
         dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else policy.dtype
         base = policy.get_base_model() if is_peft_model(policy) else policy
-        with no_init_weights(), _default_dtype(dtype), accelerator.device:
+        with no_init_weights(), _default_dtype(dtype), device:
             # Not from_pretrained, which would shard it likewise under ZeRO-3.
             model = type(base)(copy.deepcopy(base.config))
             if is_peft_model(policy):
@@ -117,7 +124,7 @@ class PolicyReplica:
         # Position tables and the like stay in their own precision, which .to(dtype) would lower.
         buffers = dict(policy.named_buffers())
         for name, buffer in model.named_buffers():
-            buffer.data = buffers[name].to(accelerator.device, copy=True)
+            buffer.data = buffers[name].to(device, copy=True)
         self.model = model.requires_grad_(False).eval()
         self._copy(whole_parameters(policy))
 

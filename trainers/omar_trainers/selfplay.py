@@ -21,7 +21,6 @@ from datasets import Dataset
 from torch import Tensor
 
 from omar_envs.conversation import ConversationEnv
-from omar_envs.errors import ConfigError
 from omar_envs.metering import Usage
 from omar_envs.rollout import make, play_games
 from omar_envs.types import Episode, Seat
@@ -32,7 +31,7 @@ from omar_trainers.judges import with_judge
 from omar_trainers.model_policy import ModelPolicy
 from omar_trainers.rows import TokenRow
 from omar_trainers.scoring import FREE, OwnTokens, allowed_table
-from omar_trainers.shown.judge_usage import usage_between, usage_of
+from omar_trainers.shown.judge_usage import sum_usage, usage_between, usage_of
 from omar_trainers.tokens import ChatTokenizer
 
 SeatKey = tuple[int, str]
@@ -108,7 +107,7 @@ class ModelGames:
         self._temperature = temperature
         self._constrain_choices = constrain_choices
         self._stop = stop
-        self._envs: dict[tuple[int, str], ConversationEnv] = {}
+        self._envs: dict[int, tuple[str, ConversationEnv]] = {}
 
     def make(self, scenario: dict[str, Any]) -> ConversationEnv:
         """A new environment for a scenario.
@@ -143,10 +142,13 @@ class ModelGames:
         return PlayedGames(episodes, policy.take_rows(), judge_usage=asked)
 
     def _env(self, slot: int, scenario: dict[str, Any]) -> ConversationEnv:
-        key = (slot, json.dumps(scenario, sort_keys=True))
-        if key not in self._envs:
-            self._envs[key] = self.make(scenario)
-        return self._envs[key]
+        """An environment per game that is played at once, made anew where the scenario changes."""
+        key = json.dumps(scenario, sort_keys=True)
+        known, env = self._envs.get(slot, ("", None))
+        if env is None or known != key:
+            env = self.make(scenario)
+            self._envs[slot] = (key, env)
+        return env
 
 
 class SeedStream(IntEnum):
@@ -160,12 +162,12 @@ class SeedStream(IntEnum):
 
 
 def model_games(args: OMARConfig, tokens: ChatTokenizer) -> ModelGames:
-    """The games that the settings name.
+    """The games that the settings name; :func:`omar_trainers.rehearsal.rehearse` tries them.
 
     Raises:
-        ConfigError: an unknown environment or argument, or more players than seats.
+        ConfigError: ``env_kwargs`` describes a judge that is none.
     """
-    games = ModelGames(
+    return ModelGames(
         args.env_name,
         with_judge(args.env_kwargs or {}, args.output_dir),
         tokens,
@@ -175,14 +177,6 @@ def model_games(args: OMARConfig, tokens: ChatTokenizer) -> ModelGames:
         constrain_choices=args.constrain_choices,
         stop=args.stop_strings or (),
     )
-    for scenario in args.load_scenarios():
-        players = len(games.make(scenario).possible_agents)
-        if players > args.seats:
-            raise ConfigError(
-                f"a game has {players} players, but seats is {args.seats}: set seats to the "
-                "largest number of players"
-            )
-    return games
 
 
 def derive_seed(*key: int) -> int:
@@ -242,12 +236,14 @@ class RowFacts(NamedTuple):
         role: its role, or its agent id where the game has none; "" for a dummy.
         team: its team, or its role where the game has no teams; "" for a dummy.
         episode_return: everything the seat was paid.
+        scenario: tells its scenario from the run's others; "" where there is one.
     """
 
     agent: str
     role: str
     team: str
     episode_return: float
+    scenario: str = ""
 
     @property
     def is_dummy(self) -> bool:
@@ -271,6 +267,7 @@ class SeatRow:
         keep_turn: per turn of the row, whether its tokens are learned from.
         bootstrap: whether the episode goes on after the row's last token.
         facts: whose row it is.
+        learned: whether the policy learns from it, and not the critic alone.
     """
 
     prompt_ids: list[int]
@@ -282,6 +279,7 @@ class SeatRow:
     keep_turn: list[bool]
     bootstrap: bool
     facts: RowFacts
+    learned: bool
 
     @property
     def own(self) -> list[int]:
@@ -291,7 +289,7 @@ class SeatRow:
 
 def dummy_row(token: int) -> SeatRow:
     """A row that counts in no mean: TRL can take neither empty rows nor a missing one."""
-    return SeatRow([token], [token], [0.0], [-1], [None], [], [], False, DUMMY)
+    return SeatRow([token], [token], [0.0], [-1], [None], [], [], False, DUMMY, False)
 
 
 class SelfPlayRound:
@@ -302,10 +300,14 @@ class SelfPlayRound:
         seats: rows per game; missing ones are filled with dummies.
         filler: token id of a dummy row.
         turn_filter: tells which turns teach nothing; None keeps all.
-        learns: tells whose rows are learned from; None takes all.
+        learns: tells whose rows the policy learns from; None takes all.
+        critic: whether a critic learns from the other rows of the live model; without
+            one they are dummies.
+        scenarios: of each game, as in :class:`RowFacts`; None where there is one.
 
     Attributes:
-        frozen, judge_usage: as in :class:`PlayedGames`.
+        frozen: as in :class:`PlayedGames`.
+        judge_usage: what was asked of judges for these games, the turn filter's included.
         filtered: what the filter said, None without one.
         truncated_rows: seats whose row would have outgrown the context.
         unscored: seats with a reward component that could not be determined.
@@ -325,11 +327,13 @@ class SelfPlayRound:
         filler: int,
         turn_filter: TurnFilter | None = None,
         learns: Callable[[RowFacts], bool] | None = None,
+        critic: bool = False,
+        scenarios: Sequence[str] | None = None,
     ) -> None:
         self.episodes = played.episodes
         self.frozen = played.frozen
-        self.judge_usage = played.judge_usage
         self.filtered = turn_filter and turn_filter(played.episodes, _cut_turns(played))
+        self.judge_usage = sum_usage([played.judge_usage, self.filtered and self.filtered.usage])
         self.truncated_rows = sum(row.truncated for row in played.rows.values())
         self.sampled_tokens = sum(
             turn >= 0 for row in played.rows.values() for turn in row.turn_index
@@ -348,15 +352,16 @@ class SelfPlayRound:
                 scored = None not in episode.rewards[seat.agent].values()
                 self.unscored += not scored
                 facts = _facts(episode, seat)
-                learned = (game, seat.agent) not in played.frozen and (
-                    learns is None or learns(facts)
-                )
+                if scenarios is not None:
+                    facts = facts._replace(scenario=scenarios[game])
+                frozen = (game, seat.agent) in played.frozen
+                learned = learns is None or learns(facts)
                 silent = row is None or max(row.turn_index, default=-1) < 0
-                if silent or not scored or not learned:
+                if silent or frozen or not scored or not (learned or critic):
                     self.rows.append(dummy_row(filler))
                 else:
                     reasons = self.filtered and self.filtered.reasons[game][seat.agent]
-                    self.rows.append(_seat_row(row, episode, facts, reasons))
+                    self.rows.append(_seat_row(row, episode, facts, reasons, learned))
             self.rows += [dummy_row(filler)] * (seats - len(episode.seats))
 
     @property
@@ -407,6 +412,7 @@ class SelfPlayRound:
                 device
             ),
             bootstrap=torch.tensor([row.bootstrap for row in self.rows], device=device),
+            learned=torch.tensor([row.learned for row in self.rows], device=device),
         )
 
 
@@ -420,6 +426,7 @@ class RoundTensors(NamedTuple):
         turn_rewards: (B, K).
         keep_turn: (B, K) bool, false where a turn's tokens teach nothing.
         bootstrap: (B,) bool, whether the episode goes on after the row.
+        learned: (B,) bool, whether the policy learns from the row.
     """
 
     turn_index: Tensor
@@ -428,6 +435,7 @@ class RoundTensors(NamedTuple):
     turn_rewards: Tensor
     keep_turn: Tensor
     bootstrap: Tensor
+    learned: Tensor
 
 
 def _cut_turns(played: PlayedGames) -> list[dict[str, list[int]]]:
@@ -442,7 +450,11 @@ def _cut_turns(played: PlayedGames) -> list[dict[str, list[int]]]:
 
 
 def _seat_row(
-    row: TokenRow, episode: Episode, facts: RowFacts, reasons: Sequence[str] | None
+    row: TokenRow,
+    episode: Episode,
+    facts: RowFacts,
+    reasons: Sequence[str] | None,
+    learned: bool,
 ) -> SeatRow:
     acts = episode.turns_of(facts.agent)
     turns = max(row.turn_index) + 1
@@ -461,6 +473,7 @@ def _seat_row(
         keep_turn=[reasons is None or reasons[turn] == KEPT for turn in range(turns)],
         bootstrap=row.truncated or (episode.truncated and not _all_paid(episode)),
         facts=facts,
+        learned=learned,
     )
 
 

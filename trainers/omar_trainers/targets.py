@@ -1,7 +1,7 @@
 """From values and rewards to what policy and critic are trained towards.
 
 :class:`TargetEstimator` holds what is learned for that beside the policy: a
-critic, or without one a running mean per role.
+critic, or without one a running mean per scenario and role.
 
 All estimators are routed here, by ``advantage``: ``hierarchical``, ``token_gae``
 and ``turn_gae`` read a critic (:func:`critic_targets`), ``rae`` and ``group`` give a
@@ -89,32 +89,37 @@ def critic_targets(
 
 class RowReturn(NamedTuple):
     """Attributes:
-    role: of the seat.
+    kind: rows of one kind share a running mean: those of a role in a scenario.
     episode_return: what it was paid.
     learned: whether any of its tokens is learned from; dummies never are.
     """
 
-    role: str
+    kind: str
     episode_return: float
     learned: bool
 
 
 def kept_tokens(tensors: RoundTensors) -> Tensor:
-    """Own tokens of turns that are learned from. (B, T) bool"""
+    """Own tokens of turns that are learned from, if only by the critic. (B, T) bool"""
     return tensors.own.mask & tensors.keep_turn.gather(1, tensors.turn_index.clamp(min=0))
+
+
+def policy_tokens(tensors: RoundTensors) -> Tensor:
+    """Those of them that the policy learns from. (B, T) bool"""
+    return kept_tokens(tensors) & tensors.learned[:, None]
 
 
 def role_advantages(baseline: RoleBaseline, rows: Sequence[RowReturn]) -> Tensor:
     """One advantage per row (B,), 0 where nothing is learned; updates the running means.
 
     Args:
-        baseline: running mean per role.
+        baseline: running mean per kind of row.
         rows: of all processes, so that the means stay equal.
     """
     learned = [i for i, row in enumerate(rows) if row.learned]
     result = torch.zeros(len(rows))
     result[learned] = baseline.advantages(
-        torch.tensor([rows[i].episode_return for i in learned]), [rows[i].role for i in learned]
+        torch.tensor([rows[i].episode_return for i in learned]), [rows[i].kind for i in learned]
     )
     return result
 
@@ -136,6 +141,7 @@ class TargetEstimator:
         self._accelerator = accelerator
         self._role_baseline = RoleBaseline(args.rae_decay)
         self._critic: CriticLearner | None = None
+        self._ready = False
         if args.uses_critic:
             if args.critic == "lora" and is_sharded(accelerator):
                 raise ConfigError(
@@ -180,22 +186,25 @@ class TargetEstimator:
             token_rewards: (B, T), or None.
 
         Returns:
-            ``advantages`` (B, T), and with a critic ``values`` and ``returns``
-            (B, T); and means by name.
+            ``advantages`` (B, T), and with a critic ``values``, ``returns`` and
+            ``critic_mask`` (B, T) and ``critic_tokens`` (), how many it holds over all
+            processes; and means by name.
         """
-        mask, kept = tensors.own.mask, kept_tokens(tensors)
+        kept, acted = kept_tokens(tensors), policy_tokens(tensors)
         if self._critic is None:
-            raw = self._row_advantages(facts, kept.any(1)).to(mask.device)[:, None] * kept
-            return {"advantages": self._whiten(raw, kept, facts)}, advantage_means(
-                raw, kept, tensors.turn_index, facts
+            raw = self._row_advantages(facts, acted.any(1)).to(acted.device)[:, None] * acted
+            return {"advantages": self._whiten(raw, acted, facts)}, advantage_means(
+                raw, acted, tensors.turn_index, facts
             )
         started = time.perf_counter()
         values = self._read_values(self._critic, batch)
-        seconds = time.perf_counter() - started
         found = critic_targets(self._args, tensors, values, token_rewards)
-        self._critic.note_returns(found.returns[kept])
+        if self._critic.note_returns(found.returns[kept]):
+            values = self._read_values(self._critic, batch)
+            found = critic_targets(self._args, tensors, values, token_rewards)
+        seconds = time.perf_counter() - started
         mean, deviation = self._critic.units
-        means = advantage_means(found.advantages, kept, tensors.turn_index, facts) | {
+        means = advantage_means(found.advantages, acted, tensors.turn_index, facts) | {
             "critic/explained_variance": explained_variance(values.before, found.returns, kept),
             "critic/value": masked_mean(values.before, kept),
             "critic/return": masked_mean(found.returns, kept),
@@ -204,39 +213,50 @@ class TargetEstimator:
             "time/values": Mean(seconds, 1),
         }
         return {
-            "advantages": self._whiten(found.advantages, kept, facts),
+            "advantages": self._whiten(torch.where(acted, found.advantages, 0.0), acted, facts),
             "values": values.before,
             "returns": found.returns,
+            "critic_mask": kept,
+            "critic_tokens": self._accelerator.gather(kept.sum()).sum(),
         }, means
 
-    def learn(
-        self, inputs: dict[str, Any], mask: Tensor, normalizer: Tensor, *, step: bool
-    ) -> dict[str, Mean]:
-        """Add one batch's gradient to the critic's, and take a step if told to.
+    def learn(self, inputs: dict[str, Any], share: float, *, last: bool) -> dict[str, Mean]:
+        """Add one batch's gradient to the critic's.
+
+        Where the iteration holds nothing that it could learn from, nothing is done.
 
         Args:
             inputs: a part of the batch with what :meth:`targets` gave.
-            mask: (B, T), own tokens.
-            normalizer: own tokens of one step.
-            step: whether the batch is a step's last.
+            share: of the iteration's rows that are in one step.
+            last: whether the batch is a step's last: the gradient is then clipped, and
+                its norm is among the means as ``critic/grad_norm``.
         """
-        if self._critic is None:
+        if self._critic is None or not inputs["critic_tokens"]:
             return {}
+        mask = inputs["critic_mask"]
+        normalizer = inputs["critic_tokens"] * share / self._accelerator.num_processes
         loss, held = self._critic.accumulate(
             align_batch(inputs, slice(None)),
             inputs["values"],
             inputs["returns"],
             mask,
-            normalizer,
+            normalizer.clamp(min=1.0),
         )
         count = float(mask.sum())
         means = {
             "critic/value_loss": Mean(float(loss), count),
             "critic/clip_ratio": Mean(float(held), count),
         }
-        if step:
-            means["critic/grad_norm"] = Mean(self._critic.step(), 1)
+        if last:
+            means["critic/grad_norm"] = Mean(self._critic.clip_gradient(), 1)
+            self._ready = True
         return means
+
+    def step(self) -> None:
+        """Take the critic's step on the gradient that :meth:`learn` left, if it left one."""
+        if self._critic is not None and self._ready:
+            self._critic.step()
+            self._ready = False
 
     def state_dict(self) -> dict[str, Any]:
         """Critic with optimizer and schedule, or the running means, for a checkpoint."""
@@ -272,7 +292,7 @@ class TargetEstimator:
     def _row_advantages(self, facts: Sequence[RowFacts], learned: Tensor) -> Tensor:
         """One number per row of this process (B,), 0 where nothing is learned."""
         rows = [
-            RowReturn(row.role, row.episode_return, bool(any_kept))
+            RowReturn(_baseline_kind(row), row.episode_return, bool(any_kept))
             for row, any_kept in zip(facts, learned.tolist(), strict=True)
         ]
         # A group's rows may be spread over processes, and the running means must stay equal.
@@ -293,3 +313,8 @@ class TargetEstimator:
         if not self._args.whiten:
             return advantages
         return whiten(advantages, kept, [kind_of(row, self._args.whiten_by) for row in facts])
+
+
+def _baseline_kind(row: RowFacts) -> str:
+    """Rewards of different scenarios are not compared: one may pay more than another."""
+    return f"{row.scenario}:{row.role}" if row.scenario else row.role

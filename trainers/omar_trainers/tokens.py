@@ -8,9 +8,10 @@ in the tokenizer's own chat template.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -18,14 +19,22 @@ from omar_envs.types import ChatMessage
 
 _REPLY = "w1"
 _THOUGHT = "<think>t1</think>w2"
-_TEST_CONVERSATION: tuple[ChatMessage, ...] = (
-    {"role": "system", "content": "s1 Rules."},
-    {"role": "user", "content": "u1 {a} %s"},
-    {"role": "assistant", "content": _REPLY},
-    {"role": "user", "content": "u2"},
-    {"role": "assistant", "content": _THOUGHT},
-    {"role": "user", "content": "u3\nand more"},
+_PLAIN = "t1 w2"
+_END_OF_THOUGHT = "</think>"
+_OWN_ARGUMENTS = frozenset(
+    {"add_generation_prompt", "chat_template", "conversation", "messages", "tokenize"}
 )
+
+
+def _test_conversation(second_reply: str) -> list[ChatMessage]:
+    return [
+        {"role": "system", "content": "s1 Rules."},
+        {"role": "user", "content": "u1 {a} %s"},
+        {"role": "assistant", "content": _REPLY},
+        {"role": "user", "content": "u2"},
+        {"role": "assistant", "content": second_reply},
+        {"role": "user", "content": "u3\nand more"},
+    ]
 
 
 class ChatTokenizer:
@@ -40,6 +49,8 @@ class ChatTokenizer:
     Args:
         tokenizer: with a chat template, and an end-of-sequence token that ends
             an assistant message.
+        template_kwargs: arguments of the template, such as ``enable_thinking`` of
+            Qwen3's, used whenever anything is rendered.
 
     Attributes:
         tokenizer: as given, never changed.
@@ -48,10 +59,21 @@ class ChatTokenizer:
 
     Raises:
         ValueError: no end token, no template, or one that rewrites what it has
-            already said and that TRL does not know either.
+            already said and that TRL does not know either; or ``template_kwargs`` has
+            an argument that is no template's.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        template_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._template_kwargs = dict(template_kwargs or {})
+        if refused := sorted(_OWN_ARGUMENTS & set(self._template_kwargs)):
+            raise ValueError(
+                f"{', '.join(refused)} cannot be set for the chat template: give only its own "
+                "arguments, such as enable_thinking"
+            )
         if not tokenizer.chat_template:
             raise ValueError("the tokenizer has no chat template: set tokenizer.chat_template")
         if tokenizer.eos_token_id is None:
@@ -143,11 +165,15 @@ class ChatTokenizer:
             tokenize=False,
             add_generation_prompt=True,
             chat_template=self._template,
+            **self._template_kwargs,
         )
 
     def _adopt_template(self) -> str:
         """Learn the pieces around a user message. -> what is wrong, "" if nothing."""
-        talk = list(_TEST_CONVERSATION)
+        talk = _test_conversation(_THOUGHT)
+        if self._render(talk[:2]).rstrip().endswith(_END_OF_THOUGHT):
+            # The prompt itself ends the thinking, so no reply has any.
+            talk = _test_conversation(_PLAIN)
         prompts = [self._render(talk[:n]) for n in (2, 4, 6)]
         turns = []
         for earlier, later in pairwise(prompts):

@@ -31,6 +31,7 @@ from typing import Any, NoReturn
 
 import yaml
 from rich.console import Console
+from transformers import AutoConfig
 from trl import ModelConfig, TrlParser, get_peft_config
 
 from omar_envs.errors import ConfigError, OmarError
@@ -144,7 +145,8 @@ def run(config: OMARConfig, model: ModelConfig) -> None:
     """Train by settings already parsed, and save the model.
 
     Raises:
-        ConfigError: no model is named, or ``output_dir`` holds another run.
+        ConfigError: no model is named or it cannot be loaded, or ``output_dir`` holds
+            another run.
         Terminated: SIGTERM stopped the run, and its last checkpoint is complete.
         TrainingError: an alarm or a guard ended the run.
     """
@@ -162,17 +164,27 @@ def run(config: OMARConfig, model: ModelConfig) -> None:
         }
         config.model_init_kwargs = {k: v for k, v in chosen.items() if v is not None}
     try:
+        AutoConfig.from_pretrained(
+            model.model_name_or_path,
+            revision=model.model_revision,
+            trust_remote_code=config.trust_remote_code,
+        )
+    except (OSError, ValueError) as error:  # the latter is a kind of model that is not known
+        raise _not_loaded(model.model_name_or_path, error) from error
+    try:
         trainer = OMARTrainer(model.model_name_or_path, config, peft_config=get_peft_config(model))
     except OSError as error:
-        raise ConfigError(
-            f"model_name_or_path {model.model_name_or_path!r} cannot be loaded: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
+        raise _not_loaded(model.model_name_or_path, error) from error
     trainer.train()
     if trainer.interruption.stopped:
         raise Terminated
     trainer.save_model(os.path.join(config.output_dir, FINAL_FOLDER))
     trainer.alarms.raise_if_rung()
+
+
+def _not_loaded(name: str, error: Exception) -> ConfigError:
+    why = str(error).strip().splitlines()[0]
+    return ConfigError(f"model_name_or_path {name!r} cannot be loaded: {why}")
 
 
 def _stopped(config: OMARConfig, code: int) -> int:

@@ -37,6 +37,7 @@ from transformers.trainer_utils import set_seed
 
 from omar_envs.errors import ConfigError
 from omar_trainers.alarms import REPEATED, Alarms, repeated_mean
+from omar_trainers.beside_weights import write_beside_weights
 from omar_trainers.config import OMARConfig
 from omar_trainers.filters import TurnJudge, make_turn_filter
 from omar_trainers.generation import TextGenerator, TransformersGenerator
@@ -47,6 +48,7 @@ from omar_trainers.guards import (
     memory_guard,
     together,
 )
+from omar_trainers.held_schedule import held_schedule
 from omar_trainers.kl import KLController
 from omar_trainers.metrics import (
     IterationProgress,
@@ -58,9 +60,10 @@ from omar_trainers.metrics import (
     masked_mean,
     round_means,
 )
-from omar_trainers.opponents.learned_seats import check_some_learned, learned_seats
+from omar_trainers.opponents.learned_seats import check_some_meant, learned_seats
 from omar_trainers.opponents.play import Opponents
 from omar_trainers.opponents.setup import make_opponents
+from omar_trainers.rehearsal import rehearse
 from omar_trainers.replica import PolicyReplica, is_sharded
 from omar_trainers.resuming.resumable import ResumableTrainer
 from omar_trainers.scoring import (
@@ -89,7 +92,8 @@ from omar_trainers.selfplay import (
 from omar_trainers.shown.game_text import games_path, write_games
 from omar_trainers.shown.model_card import model_card
 from omar_trainers.shown.phases import phase_means
-from omar_trainers.targets import TargetEstimator
+from omar_trainers.shown.tracked_games import send_text
+from omar_trainers.targets import TargetEstimator, policy_tokens
 from omar_trainers.tokens import ChatTokenizer, decode_reply
 from omar_trainers.vllm.setup import (
     check_vllm,
@@ -97,7 +101,7 @@ from omar_trainers.vllm.setup import (
     vllm_generator,
     vllm_on_cpu,
 )
-from omar_trainers.watch import Watch, held_out, make_watch
+from omar_trainers.watch import HeldOut, Watch, held_out, make_watch
 
 GeneratorFactory = Callable[["OMARTrainer", int], TextGenerator]
 """Makes the generator that plays one iteration: (trainer, sampling seed)."""
@@ -153,6 +157,8 @@ class OMARTrainer(ResumableTrainer):
         optimizers: tuple[Any, Any] = (None, None),
         peft_config: PeftConfig | None = None,
     ) -> None:
+        if play is None:
+            rehearse(args)
         if args.use_vllm and generator is None:
             check_vllm()
             generator = vllm_generator
@@ -182,16 +188,22 @@ class OMARTrainer(ResumableTrainer):
             self.add_callback(IterationProgress())
         if self.aux_loss_enabled:
             raise ConfigError("models with a router loss are not supported: set its coefficient 0")
-        self._play = play or model_games(args, ChatTokenizer(self._tokenizer))
+        if play is None:
+            play = model_games(args, ChatTokenizer(self._tokenizer, args.chat_template_kwargs))
+        self._play = play
         self._make_generator = generator or _transformers_generator
         if lineup is None and isinstance(self._play, ModelGames):
             lineup = self._play.lineup
+        self._scenarios = args.load_scenarios()
         self._learns = learned_seats(args, lineup)
+        self._sides_known = lineup is not None
         judge: object = turn_judge
         if judge is None and isinstance(self._play, ModelGames):
             judge = self._play.make(args.load_scenarios()[0]).judge
         self._turn_filter = make_turn_filter(args, judge)
-        self._held_out = held_out(args, make_watch(watch, args.watch, args.watch_every))
+        self._held_out = held_out(
+            args, make_watch(watch, args.watch, args.watch_every, args.output_dir)
+        )
         self._update_guard = UpdateGuard(
             args.output_dir, args.max_grad_norm_stop, self.accelerator, self._tokenizer
         )
@@ -210,12 +222,14 @@ class OMARTrainer(ResumableTrainer):
             raise ConfigError("fsdp is set, but accelerate has no use for it on CPUs: leave it out")
         replica = None
         if is_sharded(self.accelerator):
-            replica = PolicyReplica(self.model, self.accelerator)
+            # Where it does not sample, the critic is made from it, and then it is dropped.
+            device = None if generator is None else torch.device("cpu")
+            replica = PolicyReplica(self.model, self.accelerator, device)
         whole = self.model if replica is None else replica.model
         self.estimator = TargetEstimator(args, whole, self.accelerator)
         self._replica = replica if generator is None else None
         self.stateful = {"estimator": self.estimator, "kl": self._kl, "alarms": self.alarms}
-        self.opponents = make_opponents(self, lineup, _transformers_generator)
+        self.opponents = make_opponents(self, lineup, self._learns, _transformers_generator)
         if self.opponents is not None:
             self.stateful["opponents"] = self.opponents
         self._keep_track()
@@ -227,6 +241,12 @@ class OMARTrainer(ResumableTrainer):
         self._scores: TokenScores | None = None
         self._means: list[dict[str, Mean]] = []
         self._policy_starts_at = args.critic_only_iterations * args.steps_per_iteration
+        self._policy_learns = True
+        if self._policy_starts_at and self.is_deepspeed_enabled and args.weight_decay:
+            raise ConfigError(
+                "DeepSpeed decays weights whatever their gradient is, so critic_only_iterations "
+                "cannot hold the policy still: set weight_decay to 0, or use DDP or FSDP"
+            )
 
     # --- construction -----------------------------------------------------
 
@@ -292,6 +312,8 @@ class OMARTrainer(ResumableTrainer):
             filler=self._tokenizer.pad_token_id,
             turn_filter=self._turn_filter,
             learns=self._learns,
+            critic=args.uses_critic,
+            scenarios=self._scenario_names(plans),
         )
         try:
             check_unscored(played.unscored, played.num_seats, args.max_unscored_fraction)
@@ -311,15 +333,22 @@ class OMARTrainer(ResumableTrainer):
                 "play/tokens_per_second": Mean(played.sampled_tokens, 0 if reused else seconds),
             }
         )
-        if self._learns is not None:
-            check_some_learned(self._learns, played)
+        if self._learns is not None and not self._sides_known and iteration == 0:
+            check_some_meant(self._learns, played.episodes)
         if self.opponents is not None:
             results = self.opponents.results(games)
             self._means.append(self.opponents.count(results, gather_object(results)))
         if self.is_world_process_zero() and args.log_games:
             shown = played.episodes[: args.log_games]
-            write_games(games_path(args.output_dir, iteration + 1), shown)
+            text = write_games(games_path(args.output_dir, iteration + 1), shown)
+            step = (iteration + 1) * args.steps_per_iteration
+            send_text(self.callback_handler.callbacks, text, step)
         return played
+
+    def _scenario_names(self, plans: Sequence[GamePlan]) -> list[str] | None:
+        if len(self._scenarios) == 1:
+            return None
+        return [str(self._scenarios.index(plan.scenario)) for plan in plans]
 
     def _play_plans(
         self, plans: Sequence[GamePlan], stream: SeedStream, opponents: Opponents | None = None
@@ -350,19 +379,27 @@ class OMARTrainer(ResumableTrainer):
     def _roll_out(self, prompts: list[str]) -> dict[str, list[Any]]:
         if self._held_out is not None and self._held_out.due(self._iteration):
             with self._clock.phase("watch"):
-                looked = self._held_out.look(
-                    lambda plans: (
-                        together(lambda: self._play_plans(plans, SeedStream.WATCH)).episodes
-                    ),
-                    self.accelerator.process_index,
-                    self.accelerator.num_processes,
-                )
-            self._means.append(looked)
+                self._means.append(self._look(self._held_out))
         with self._clock.phase("play"):
             self._round = self.play_round(prompts)
         self._tensors = self._round.tensors(self._vocabulary, self.accelerator.device)
         self._own = self._tensors.own
         return self._round.rollout()
+
+    def _look(self, held_out: HeldOut) -> dict[str, Mean]:
+        """This process's part of a look, from before the run was killed if there was one."""
+        kept, iteration = self._rollouts, self._iteration
+        known = None if kept is None else kept.recall_look(iteration, held_out.name)
+        if known is not None:
+            return known
+        found = held_out.look(
+            lambda plans: together(lambda: self._play_plans(plans, SeedStream.WATCH)),
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+        )
+        if kept is not None:
+            kept.keep_look(iteration, held_out.name, found)
+        return found
 
     # --- scoring ----------------------------------------------------------
 
@@ -418,6 +455,11 @@ class OMARTrainer(ResumableTrainer):
             targets, means = self.estimator.targets(batch, self._tensors, facts, token_rewards)
         self._means.append(means)
         batch |= targets
+        acted = policy_tokens(self._tensors)
+        count = self.accelerator.gather(acted.sum()).sum()
+        batch |= {"tool_mask": acted.int(), "num_items_in_batch": count}
+        self._policy_learns = bool(count) and self.state.global_step >= self._policy_starts_at
+        self._means.append({"policy/skipped": Mean(not count, 1)})
         batch |= {"turn_index": self._tensors.turn_index, "choice": self._tensors.own.choice}
         return batch
 
@@ -452,10 +494,10 @@ class OMARTrainer(ResumableTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
         assert self._own is not None
-        mask = inputs["turn_index"] >= 0
+        mask = inputs["tool_mask"].bool()
         self._own = OwnTokens(mask, inputs["choice"], self._own.allowed)
         loss = super()._compute_loss(model, inputs)
-        # As in TRL's dapo loss: the own tokens of one accumulation window.
+        # As in TRL's dapo loss: the learned tokens of one accumulation window.
         share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
         normalizer = inputs["num_items_in_batch"] * share / self.accelerator.num_processes
         normalizer = normalizer.clamp(min=1.0)
@@ -464,19 +506,34 @@ class OMARTrainer(ResumableTrainer):
         if self.entropy_coef:
             loss = loss - self.entropy_coef * scores.entropies.sum() / normalizer
         self._means.append(self._policy_means(inputs, scores, mask))
-        step = self.accelerator.sync_gradients
-        learned = self.estimator.learn(inputs, mask, normalizer, step=step)
+        learned = self.estimator.learn(inputs, share, last=self.accelerator.sync_gradients)
         self._means.append(learned)
         critic_norm = learned.get("critic/grad_norm", Mean(0.0, 1)).value
         self._update_guard.note(inputs, loss, critic_norm)
         if self.is_deepspeed_enabled:
             self._update_guard.check_loss(self.state.global_step)
-        return loss if self.state.global_step >= self._policy_starts_at else 0.0 * loss
+        return loss if self._policy_learns else 0.0 * loss
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
         self._update_guard.check_step(self.state.global_step, norm)
+        self.estimator.step()
+        if not self._policy_learns:
+            assert self.optimizer is not None  # made before training
+            # Optimizers pass by what has no gradient: no decay, no momentum, no count.
+            self.optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> Any:
+        """The policy's schedule over the steps in which the policy learns."""
+        steps = max(1, num_training_steps - self._policy_starts_at)
+        schedule = super().create_scheduler(steps, optimizer)
+        # DeepSpeed steps its schedule itself.
+        if not self.is_deepspeed_enabled:
+            self.lr_scheduler = schedule = held_schedule(schedule, lambda: not self._policy_learns)
+        return schedule
 
     @torch.no_grad()
     def _policy_means(
@@ -515,7 +572,8 @@ class OMARTrainer(ResumableTrainer):
                     metrics[name].append(mean.value)
             if "policy/kl" in means:
                 metrics["policy/kl_coefficient"].append(self._kl.coefficient)
-                self._kl.update(means["policy/kl"].value)
+                if self._policy_learns:
+                    self._kl.update(means["policy/kl"].value)
             self._means = []
             for name, value in self.alarms.listen(self._iteration, means).items():
                 metrics[name] = [value]
@@ -524,6 +582,12 @@ class OMARTrainer(ResumableTrainer):
         super().log(logs, start_time)
 
     # --- writing ----------------------------------------------------------
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            write_beside_weights(folder, self.args, of_package=isinstance(self._play, ModelGames))
 
     def create_model_card(
         self,

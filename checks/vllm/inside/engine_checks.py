@@ -17,12 +17,14 @@ from checks.vllm.inside.games import (
     check_training,
     mixed_requests,
     settings,
+    with_adapters,
 )
 from omar_trainers.generation import GenerationRequest
 from omar_trainers.tokens import ChatTokenizer
 from omar_trainers.trainer import OMARTrainer
 from omar_trainers.vllm.backends import EngineBackend
 from omar_trainers.vllm.generator import VLLMGenerator
+from omar_trainers.vllm.weight_sync import sync_weights
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,22 @@ def test_logprobs_are_those_of_the_model_after_every_change(
         requests = mixed_requests(seed, 40)
         with generator(trainer) as sampler:
             check_results(trainer.model, requests, sampler.generate(requests))
+
+
+def test_adapters_are_handed_over_with_their_base_and_leave_it_as_it_was(
+    trained: tuple[OMARTrainer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = trained[0].vllm_generation
+    adapted = with_adapters(seed=0)
+    monkeypatch.setattr(generation, "model", adapted)
+    before = {name: weight.clone() for name, weight in adapted.named_parameters()}
+    for seed in range(2):
+        sync_weights(generation)
+        requests = mixed_requests(seed, 40)
+        with generator(trained[0]) as sampler:
+            check_results(adapted, requests, sampler.generate(requests))
+    for name, weight in adapted.named_parameters():
+        assert torch.equal(weight, before[name]), name
 
 
 def test_rows_that_grow_are_read_once(trained: tuple[OMARTrainer, Path]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from omar_trainers.config import OMARConfig
 from omar_trainers.generation import GenerationRequest, GenerationResult
@@ -66,6 +67,21 @@ def check_training(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def with_adapters(seed: int) -> PeftModel:
+    """The house model under adapters that change what it says."""
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(HOUSE),
+        LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+    assert isinstance(adapted, PeftModel)
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, 0.1, generator=random)
+    return adapted
+
+
 def mixed_requests(seed: int, rows: int) -> list[GenerationRequest]:
     """Free replies and choices, at several temperatures."""
     rng = random.Random(seed)
@@ -82,7 +98,7 @@ def mixed_requests(seed: int, rows: int) -> list[GenerationRequest]:
 
 
 def check_results(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     requests: Sequence[GenerationRequest],
     results: Sequence[GenerationResult],
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig
 
 from checks.vllm.inside.games import (
     END,
@@ -17,6 +18,7 @@ from checks.vllm.inside.games import (
     check_training,
     mixed_requests,
     settings,
+    with_adapters,
 )
 from checks.vllm.server import Server
 from omar_trainers.generation import GenerationRequest
@@ -61,6 +63,35 @@ def test_logprobs_are_those_of_the_model_after_every_change(
         requests = mixed_requests(seed, 40)
         with vllm_generator(trainer, 0) as sampler:
             check_results(trainer.model, requests, sampler.generate(requests))
+
+
+def test_adapters_are_handed_over_with_their_base(server: Server, tmp_path: Path) -> None:
+    base = server.url.removesuffix("/v1")
+    trainer = OMARTrainer(
+        HOUSE,
+        settings(tmp_path, vllm_mode="server", vllm_server_base_url=base),
+        peft_config=LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+    trainer.train()
+    check_training(tmp_path)
+    adapted = with_adapters(seed=0)
+    trainer.vllm_generation.model = adapted
+    trainer._last_loaded_step = -1
+    requests = mixed_requests(4, 40)
+    with vllm_generator(trainer, 0) as sampler:
+        check_results(adapted, requests, sampler.generate(requests))
+
+
+def test_calls_have_seeds_that_do_not_hang_on_the_order(
+    trained: tuple[OMARTrainer, Path],
+) -> None:
+    requests = mixed_requests(5, 30)
+    replies = []
+    for seed, order in ((1, requests), (1, requests[::-1]), (2, requests)):
+        with vllm_generator(trained[0], seed) as sampler:
+            results = zip(order, sampler.generate(order), strict=True)
+            replies.append({asked.row: result.ids for asked, result in results})
+    assert replies[0] == replies[1] != replies[2]
 
 
 def test_stop_strings_and_streams(trained: tuple[OMARTrainer, Path]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from accelerate.utils import gather_object
 
 from omar_envs.errors import ConfigError
+from omar_envs.types import Episode
 from omar_trainers.config import OMARConfig
-from omar_trainers.selfplay import GamePlan, Lineup, RowFacts, SelfPlayRound, facts_of
+from omar_trainers.selfplay import GamePlan, Lineup, RowFacts, SeatKind, facts_of
 
 DEALS = 16
 """Deals of each scenario that are looked at to learn which roles there are."""
@@ -51,33 +52,49 @@ def learned_seats(args: OMARConfig, lineup: Lineup | None) -> LearnedSeats | Non
     return learns
 
 
-def check_some_learned(learns: LearnedSeats, played: SelfPlayRound) -> None:
-    """Stop before an update on nothing.
+def check_some_meant(learns: LearnedSeats, episodes: Sequence[Episode]) -> None:
+    """Stop a run whose settings no seat of its first games fits, before anything is learned.
 
-    Call it in every process; each sees the rows of all.
+    For games of which nobody knew before who plays in them. Call it in every process;
+    each sees the games of all.
 
     Raises:
-        ConfigError: no row of an iteration is learned from.
+        ConfigError: on all processes.
     """
-    learned = any(not row.facts.is_dummy for row in played.rows)
-    if any(gather_object([learned])):
-        return
-    seen = {
-        f"{facts.role} ({facts.team})" for episode in played.episodes for facts in facts_of(episode)
-    }
-    raise ConfigError(
-        f"learn_roles {learns.roles and sorted(learns.roles)} and learn_teams "
-        f"{learns.teams and sorted(learns.teams)} leave no row to learn from: the games have the "
-        f"roles (and teams) {', '.join(sorted(seen))}"
-    )
+    mine = {facts[:3] for episode in episodes for facts in facts_of(episode)}
+    seen = {RowFacts(*facts, 0.0) for part in gather_object([sorted(mine)]) for facts in part}
+    if not any(learns(facts) for facts in seen):
+        raise ConfigError(
+            f"learn_roles {learns.roles and sorted(learns.roles)} and learn_teams "
+            f"{learns.teams and sorted(learns.teams)} leave no row to learn from: the first games "
+            "have the roles (and teams) "
+            + ", ".join(sorted({f"{facts.role} ({facts.team})" for facts in seen}))
+        )
+
+
+def learned_agents(
+    learns: Callable[[RowFacts], bool] | None, seats: Mapping[str, SeatKind]
+) -> set[str]:
+    """The agents of a game whose rows are learned from.
+
+    Args:
+        learns: tells it of a row; None takes all.
+        seats: who will play in the game.
+    """
+    return {facts.agent for facts in _facts_before(seats) if learns is None or learns(facts)}
+
+
+def _facts_before(seats: Mapping[str, SeatKind]) -> Iterator[RowFacts]:
+    """What is known of a game's seats before it is played."""
+    for agent, kind in seats.items():
+        role = kind.role or agent
+        yield RowFacts(agent, role, kind.team or role, 0.0)
 
 
 def _dealt(scenarios: Sequence[dict[str, Any]], lineup: Lineup) -> Iterator[RowFacts]:
     for scenario in scenarios:
         for seed in range(DEALS):
-            for agent, kind in lineup(GamePlan(scenario, seed)).items():
-                role = kind.role or agent
-                yield RowFacts(agent, role, kind.team or role, 0.0)
+            yield from _facts_before(lineup(GamePlan(scenario, seed)))
 
 
 def _check(learns: LearnedSeats, dealt: Iterable[RowFacts]) -> None:

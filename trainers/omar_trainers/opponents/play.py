@@ -11,7 +11,7 @@ Nature 2019), whose prioritised fictitious self-play ``hardest`` follows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
@@ -23,6 +23,7 @@ from omar_envs.types import Episode
 from omar_trainers.config import OMARConfig
 from omar_trainers.generation import GenerationRequest, GenerationResult, TextGenerator
 from omar_trainers.metrics import Mean
+from omar_trainers.opponents.learned_seats import learned_agents
 from omar_trainers.opponents.pool import GameResult, Member, OpponentPool
 from omar_trainers.rows import TokenRow
 from omar_trainers.selfplay import (
@@ -30,6 +31,7 @@ from omar_trainers.selfplay import (
     Lineup,
     PlayedGames,
     PlayGames,
+    RowFacts,
     SeatKey,
     SeedStream,
     derive_seed,
@@ -68,6 +70,7 @@ class Opponents:
         lineup: who plays in a game, and for which team.
         models: the past models.
         checkpoints: the iterations before each checkpoint that a run may go on from.
+        learns: tells whose rows are learned from; None takes all.
     """
 
     def __init__(
@@ -76,9 +79,11 @@ class Opponents:
         lineup: Lineup,
         models: ModelStore,
         checkpoints: Callable[[], Iterable[int]],
+        learns: Callable[[RowFacts], bool] | None = None,
     ) -> None:
         self._args = args
         self._lineup = lineup
+        self._learns = learns
         self.models = models
         self._checkpoints = checkpoints
         self.pool = OpponentPool(
@@ -122,7 +127,7 @@ class Opponents:
             frozen = {
                 (slot, agent): Member(member).name
                 for slot, i in enumerate(games)
-                for agent in frozen_side(self._teams(plans[i]), bouts[first_game + i].lot)
+                for agent in self._frozen_side(plans[i], bouts[first_game + i].lot)
             }
             seed = derive_seed(self._args.seed, SeedStream.OPPONENTS, iteration, first_game, member)
             live.forget()
@@ -166,8 +171,10 @@ class Opponents:
         """Go on from what :meth:`state_dict` returned."""
         self.pool.load_state_dict(state)
 
-    def _teams(self, plan: GamePlan) -> dict[str, str | None]:
-        return {agent: kind.team for agent, kind in self._lineup(plan).items()}
+    def _frozen_side(self, plan: GamePlan, lot: np.random.Generator) -> list[str]:
+        seats = self._lineup(plan)
+        teams = {agent: kind.team for agent, kind in seats.items()}
+        return frozen_side(teams, learned_agents(self._learns, seats), lot)
 
     def _draw_bouts(self, iteration: int) -> dict[int, _Bout]:
         """The games of all processes, by number, that a past model takes part in."""
@@ -190,20 +197,28 @@ def shared_games(games: int, share: float, seed: int) -> set[int]:
     return set(random.permutation(games)[:count].tolist())
 
 
-def frozen_side(teams: Mapping[str, str | None], random: np.random.Generator) -> list[str]:
+def frozen_side(
+    teams: Mapping[str, str | None], learned: Container[str], random: np.random.Generator
+) -> list[str]:
     """The agents that a past model plays: a team drawn by lot, or all but one.
+
+    A lot that left no live agent to learn from does not count, if there is another.
 
     Args:
         teams: of every agent, None where the game has none.
+        learned: the agents whose rows are learned from.
         random: the lot.
     """
     names = sorted({team for team in teams.values() if team is not None})
     if len(names) > 1:
-        chosen = names[random.integers(len(names))]
-        return [agent for agent, team in teams.items() if team == chosen]
-    agents = list(teams)
-    live = agents[random.integers(len(agents))]
-    return [agent for agent in agents if agent != live]
+        sides = [[agent for agent, team in teams.items() if team == name] for name in names]
+    else:
+        sides = [[agent for agent in teams if agent != live] for live in teams]
+    useful = [
+        side for side in sides if any(agent in learned and agent not in side for agent in teams)
+    ]
+    drawn_from = useful or sides
+    return drawn_from[random.integers(len(drawn_from))]
 
 
 def live_points(episode: Episode, frozen: set[str]) -> float | None:

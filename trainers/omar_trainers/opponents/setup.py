@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from omar_envs.errors import ConfigError
 from omar_trainers.generation_protocol import TextGenerator
+from omar_trainers.opponents.learned_seats import LearnedSeats
 from omar_trainers.opponents.past_models import POOL_FOLDER, PastModels
 from omar_trainers.opponents.play import Opponents
 from omar_trainers.resuming.checkpoints import complete_checkpoints, step_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 def make_opponents(
     trainer: OMARTrainer,
     lineup: Lineup | None,
+    learns: LearnedSeats | None,
     generator: Callable[[OMARTrainer, int, PreTrainedModel | PeftModel], TextGenerator],
 ) -> Opponents | None:
     """Past models to play against, None where the settings want none.
@@ -32,6 +34,7 @@ def make_opponents(
     Args:
         trainer: with its model loaded.
         lineup: who will play in a game; None if nobody knows.
+        learns: tells whose rows are learned from; None takes all.
         generator: makes what samples from a past model: (trainer, seed, model).
 
     Raises:
@@ -57,4 +60,4 @@ def make_opponents(
         trainer.processing_class,
         lambda model, seed: generator(trainer, seed, model),
     )
-    return Opponents(args, lineup, models, saved_iterations)
+    return Opponents(args, lineup, models, saved_iterations, learns)

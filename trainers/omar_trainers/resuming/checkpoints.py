@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -44,11 +45,14 @@ class Manifest(NamedTuple):
         files: size in bytes by path inside the folder.
         identity: what was learned from what, by setting; plain JSON.
         processes: how many wrote it.
+        changes: what was changed on purpose on the way here (``resume_with``), the
+            earliest first.
     """
 
     files: dict[str, int]
     identity: dict[str, Any]
     processes: int
+    changes: list[dict[str, Any]]
 
 
 def staging(output_dir: str | os.PathLike[str]) -> Path:
@@ -67,11 +71,17 @@ def step_of(checkpoint: Path) -> int:
 
 
 def publish(
-    output_dir: str | os.PathLike[str], step: int, *, identity: Any, processes: int
+    output_dir: str | os.PathLike[str],
+    step: int,
+    *,
+    identity: Any,
+    processes: int,
+    changes: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Complete the checkpoint that stands in the staging folder. -> its place
 
-    To be called by one process, after all have written their files.
+    To be called by one process, after all have written their files. ``identity``,
+    ``processes`` and ``changes`` are what :class:`Manifest` tells again.
 
     Raises:
         OSError: the disk does not take it.
@@ -87,6 +97,7 @@ def publish(
         "files": {path.relative_to(written).as_posix(): path.stat().st_size for path in files},
         "identity": identity,
         "processes": processes,
+        "changes": list(changes),
     }
     with atomic_write(written / MANIFEST_FILE) as file:
         file.write(json.dumps(manifest, indent=1, sort_keys=True).encode())
@@ -109,7 +120,8 @@ def read_manifest(checkpoint: str | os.PathLike[str]) -> Manifest | None:
         for name, size in found["files"].items():
             if (folder / name).stat().st_size != size:
                 return None
-        return Manifest(found["files"], found["identity"], found["processes"])
+        changes = found.get("changes", [])
+        return Manifest(found["files"], found["identity"], found["processes"], changes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -23,12 +23,16 @@ from omar_trainers.alarms import Alarms, Ring, set_aside
 from omar_trainers.config import OMARConfig
 from omar_trainers.guards import memory_guard
 from omar_trainers.resuming import checkpoints
+from omar_trainers.resuming.changed_settings import ALARM
 from omar_trainers.resuming.checkpoints import STATE_FILE, Stateful
+from omar_trainers.resuming.ended import check_answered, forget_ring, keep_ring
+from omar_trainers.resuming.hyperparameters import Hyperparameters
 from omar_trainers.resuming.interruption import StopOnTermination
 from omar_trainers.resuming.resume import (
     check_same_run,
     choose_checkpoint,
     going_on,
+    heard_with,
     identity,
     lineage,
 )
@@ -60,15 +64,9 @@ class ResumableTrainer(GRPOTrainer):
         self.add_callback(self.interruption)
         self._staging = False
         self._identity = identity(args, self.model)
+        self._heard_with = heard_with(args, self._identity)
+        self._changes: list[dict[str, Any]] = []
         self._rollouts: RolloutStore | None = None
-        if args.keep_rollouts and args.save_strategy != SaveStrategy.NO:
-            processes = self.accelerator.num_processes
-            self._rollouts = RolloutStore(
-                Path(args.output_dir) / ROLLOUTS_FOLDER,
-                lineage(self._identity, processes, omar_envs.__version__),
-                self.accelerator.process_index,
-                lambda found: all(gather_object([found])),
-            )
 
     def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
         """Train to the end, from where the run was stopped.
@@ -81,16 +79,22 @@ class ResumableTrainer(GRPOTrainer):
             ConfigError: the settings or the folder do not allow it; see
                 :func:`~omar_trainers.resuming.resume.choose_checkpoint` and
                 :func:`~omar_trainers.resuming.resume.check_same_run`.
+            AlarmStop: an alarm has ended this run before, and nothing has changed.
         """
-        args = self.args
+        args, processes = self.args, self.accelerator.num_processes
+        allowed = args.resume_with or []
         checkpoint = choose_checkpoint(args, resume_from_checkpoint)
         if checkpoint is not None:
-            check_same_run(checkpoint, self._identity, self.accelerator.num_processes)
+            self._changes = check_same_run(checkpoint, self._identity, processes, allowed)
+            acknowledged = ALARM in allowed
+            check_answered(args.output_dir, self._heard_with, acknowledged=acknowledged)
             if self.is_world_process_zero():
                 print(going_on(args, checkpoint), file=sys.stderr, flush=True)
         self.accelerator.wait_for_everyone()
         if args.should_save:
             checkpoints.remove_incomplete(args.output_dir)
+            forget_ring(args.output_dir)
+        self._rollouts = self._rollout_store()
         self.accelerator.wait_for_everyone()
         try:
             with memory_guard("training"):
@@ -99,7 +103,24 @@ class ResumableTrainer(GRPOTrainer):
             self.interruption.release()
         if args.alarm == "rollback" and self.alarms.rung is not None:
             self._roll_back(self.alarms.rung)
+        self._keep_ring()
         return output
+
+    def _rollout_store(self) -> RolloutStore | None:
+        args = self.args
+        if not args.keep_rollouts or args.save_strategy == SaveStrategy.NO:
+            return None
+        processes, version = self.accelerator.num_processes, omar_envs.__version__
+        return RolloutStore(
+            Path(args.output_dir) / ROLLOUTS_FOLDER,
+            lineage(self._identity, processes, version, self._changes),
+            self.accelerator.process_index,
+            lambda found: all(gather_object([found])),
+        )
+
+    def _keep_ring(self) -> None:
+        if self.alarms.rung is not None and self.args.should_save:
+            keep_ring(self.args.output_dir, self.alarms.rung, self._heard_with)
 
     def _roll_back(self, ring: Ring) -> None:
         """Load the last checkpoint from before the alarm's trouble; later ones are set aside."""
@@ -133,6 +154,8 @@ class ResumableTrainer(GRPOTrainer):
 
     def _save_complete_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         args, step = self.args, self.state.global_step
+        # Before a checkpoint is there from which a run could go on without knowing.
+        self._keep_ring()
         self._staging = True
         try:
             super()._save_checkpoint(model, trial)
@@ -146,7 +169,11 @@ class ResumableTrainer(GRPOTrainer):
         if args.should_save:
             processes = self.accelerator.num_processes
             place = checkpoints.publish(
-                args.output_dir, step, identity=self._identity, processes=processes
+                args.output_dir,
+                step,
+                identity=self._identity,
+                processes=processes,
+                changes=self._changes,
             )
             if args.push_to_hub:
                 self._push_from_checkpoint(str(place))
@@ -156,9 +183,11 @@ class ResumableTrainer(GRPOTrainer):
         self.accelerator.wait_for_everyone()
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
+        settings = Hyperparameters(self.optimizer, self.lr_scheduler)
+        super()._load_optimizer_and_scheduler(checkpoint)
+        settings.restore()
         path = os.path.join(checkpoint, STATE_FILE)
         if not os.path.isfile(path):
             raise ConfigError(
@@ -169,5 +198,8 @@ class ResumableTrainer(GRPOTrainer):
         states = torch.load(path, map_location="cpu", weights_only=True)
         for name, part in self.stateful.items():
             if name not in states:
-                raise ConfigError(f"{path} has no state of {name}: another version wrote it")
+                raise ConfigError(
+                    f"{path} has no state of {name}: another version wrote it, or a run that had "
+                    "none"
+                )
             part.load_state_dict(states[name])

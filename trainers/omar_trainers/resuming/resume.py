@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
@@ -20,6 +20,7 @@ from transformers.trainer_utils import SaveStrategy
 from omar_envs.errors import ConfigError
 from omar_trainers.config import OMARConfig
 from omar_trainers.judges import without_address
+from omar_trainers.resuming.changed_settings import FIXED_SETTINGS
 from omar_trainers.resuming.checkpoints import (
     MANIFEST_FILE,
     complete_checkpoints,
@@ -76,6 +77,9 @@ _OWN = (
 )
 
 
+_CHANGEABLE = frozenset(field.name for field in fields(OMARConfig))
+
+
 def identity(args: OMARConfig, model: PreTrainedModel | PeftModel) -> dict[str, Any]:
     """All that decides what a run learns, as plain JSON.
 
@@ -90,10 +94,31 @@ def identity(args: OMARConfig, model: PreTrainedModel | PeftModel) -> dict[str, 
     found = {name: getattr(args, name) for name in sorted(own | {*BOUND_SETTINGS})}
     found["env_kwargs"] = without_address(args.env_kwargs or {})
     found["scenarios"] = _digest(args.load_scenarios())
+    if _length_matters(args):
+        found["total_iterations"] = args.total_iterations
     found["model"] = {"name": model.config.name_or_path, "weights": fingerprint(model)}
     if isinstance(model, PeftModel):
         found["adapters"] = {name: kind.to_dict() for name, kind in model.peft_config.items()}
     return json.loads(json.dumps(found, sort_keys=True, default=_plain))
+
+
+def heard_with(args: OMARConfig, run_identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that an alarm was heard with: those of the run, and its own."""
+    own = {
+        field.name: getattr(args, field.name)
+        for field in fields(SafetySettings)
+        if field.name == "alarm" or field.name.startswith("alarm_")
+    }
+    # Of a sharded model every process knows its own part.
+    return {name: value for name, value in run_identity.items() if name != "model"} | own
+
+
+def _length_matters(args: OMARConfig) -> bool:
+    """Whether what is learned today depends on how long the run will be."""
+    constant = args.lr_scheduler_type in ("constant", "constant_with_warmup")
+    warmup_is_a_share = 0.0 < args.warmup_steps < 1.0
+    critic = args.uses_critic and args.critic_lr_scheduler != "constant"
+    return not constant or warmup_is_a_share or critic
 
 
 def fingerprint(model: torch.nn.Module) -> str:
@@ -116,9 +141,21 @@ def fingerprint(model: torch.nn.Module) -> str:
 _VALUES_PER_PARAMETER = 256
 
 
-def lineage(run_identity: Mapping[str, Any], processes: int, version: str) -> str:
-    """A short name of all runs that play the same games from the same weights."""
-    return _digest([run_identity, processes, version])
+def lineage(
+    run_identity: Mapping[str, Any],
+    processes: int,
+    version: str,
+    changes: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """A short name of all runs that play the same games from the same weights.
+
+    Args:
+        run_identity: as :func:`identity` gives it.
+        processes: that share the games.
+        version: of this package.
+        changes: what was changed on the way, as :func:`check_same_run` gives it.
+    """
+    return _digest([run_identity, processes, version, list(changes)])
 
 
 def choose_checkpoint(args: OMARConfig, named: str | bool | None) -> Path | None:
@@ -174,11 +211,25 @@ def _by_setting(args: OMARConfig) -> Path | None:
     return found
 
 
-def check_same_run(checkpoint: Path, run_identity: Mapping[str, Any], processes: int) -> None:
+def check_same_run(
+    checkpoint: Path,
+    run_identity: Mapping[str, Any],
+    processes: int,
+    allowed: Collection[str] = (),
+) -> list[dict[str, Any]]:
     """Make sure that a run with other settings does not go on as if nothing had changed.
 
     Another number of processes is allowed, with a warning: games are then sampled
     from other seeds.
+
+    Args:
+        checkpoint: complete.
+        run_identity: as :func:`identity` gives it.
+        processes: of this run.
+        allowed: names of settings that may differ (``resume_with``).
+
+    Returns:
+        What has been changed since the run began: that in the checkpoint, and now.
 
     Raises:
         ConfigError: the checkpoint was made with settings that teach something else;
@@ -187,12 +238,9 @@ def check_same_run(checkpoint: Path, run_identity: Mapping[str, Any], processes:
     manifest = read_manifest(checkpoint)
     assert manifest is not None  # it was chosen because it has one
     changed = list(_differences(manifest.identity, run_identity))
-    if changed:
-        raise ConfigError(
-            f"{checkpoint} was made with other settings: {'; '.join(changed)}. Set them back to go "
-            "on, or give another output_dir to begin a new run (which may start from that model: "
-            f"model_name_or_path {checkpoint})"
-        )
+    refused = [each for each in changed if each.setting not in allowed]
+    if refused:
+        raise ConfigError(_why_refused(checkpoint, refused))
     if manifest.processes != processes:
         warnings.warn(
             f"{checkpoint} was made by {manifest.processes} processes, now there are {processes}: "
@@ -200,6 +248,23 @@ def check_same_run(checkpoint: Path, run_identity: Mapping[str, Any], processes:
             RuntimeWarning,
             stacklevel=2,
         )
+    if not changed:
+        return manifest.changes
+    now = {"step": step_of(checkpoint), "settings": {each.name: each.values for each in changed}}
+    return [*manifest.changes, now]
+
+
+def _why_refused(checkpoint: Path, refused: Sequence[_Difference]) -> str:
+    told = "; ".join(str(each) for each in refused)
+    names = sorted({each.setting for each in refused})
+    elsewhere = (
+        "give another output_dir to begin a new run (which may start from that model: "
+        f"model_name_or_path {checkpoint})"
+    )
+    start = f"{checkpoint} was made with other settings: {told}. Set them back to go on, or "
+    if any(name in FIXED_SETTINGS or name not in _CHANGEABLE for name in names):
+        return start + elsewhere
+    return f"{start}go on with the new ones by --resume_with {' '.join(names)}, or {elsewhere}"
 
 
 def going_on(args: OMARConfig, checkpoint: Path) -> str:
@@ -209,11 +274,32 @@ def going_on(args: OMARConfig, checkpoint: Path) -> str:
         return (
             f"{checkpoint} has all {done} iterations: this run is finished. To train longer, give "
             f"a total_iterations above {done}"
+            + (" and --resume_with total_iterations" if _length_matters(args) else "")
         )
     return f"going on from {checkpoint}, iteration {done} of {args.total_iterations}"
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+class _Difference(NamedTuple):
+    """A setting, or a part of one, that a checkpoint was made with and is another now.
+
+    Attributes:
+        name: as ``env_kwargs.num_players``.
+        values: then and now.
+    """
+
+    name: str
+    values: tuple[Any, Any]
+
+    @property
+    def setting(self) -> str:
+        """What to name in ``resume_with``."""
+        return self.name.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.name} was {self.values[0]}, now {self.values[1]}"
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[_Difference]:
     if old.get("model", {}).get("weights") == new.get("model", {}).get("weights"):
         # A model that has moved is still the same.
         old, new = ({k: v for k, v in side.items() if k != "model"} for side in (old, new))
@@ -221,7 +307,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
     for name in sorted({*before, *after}):
         was, now = (side.get(name, "unset") for side in (before, after))
         if was != now:
-            yield f"{name} was {was}, now {now}"
+            yield _Difference(name, (was, now))
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -27,7 +27,7 @@ class AdvantageSettings:
         advantage: ``hierarchical`` (turns, then tokens), ``token_gae`` (plain GAE
             over the row's own tokens), ``turn_gae`` (GAE over turns, one number for
             all tokens of a turn), ``rae`` (no critic: return minus a running mean
-            per role) or ``group`` (no critic: return minus the mean of the rows of
+            per scenario and role) or ``group`` (no critic: return minus the mean of the rows of
             the same scenario, over their standard deviation, as GRPO).
         gamma_turn, lam_turn: discount and GAE parameter between turns, in [0, 1].
         gamma_token, lam_token: the same between tokens, in [0, 1].
@@ -36,7 +36,7 @@ class AdvantageSettings:
             iteration's own tokens.
         whiten_by: over which of them: ``all``, or those of one ``role``, ``team``
             or ``seat`` (agent id) at a time.
-        rae_decay: weight of the past in the running mean per role, in [0, 1).
+        rae_decay: weight of the past in the running mean per scenario and role, in [0, 1).
         kl_as: where the KL to the starting model acts: ``none``, ``loss`` (TRL's
             own term) or ``token_reward`` (a reward of −beta·log-ratio on each token).
             ``beta`` is the coefficient of whichever it is, so it cannot act twice.
@@ -61,7 +61,7 @@ class AdvantageSettings:
         default="all", metadata={"help": "Normalise advantages over all rows, or by kind of row."}
     )
     rae_decay: float = field(
-        default=0.95, metadata={"help": "Weight of the past in the running mean per role."}
+        default=0.95, metadata={"help": "Weight of the past in a running mean of returns."}
     )
     kl_as: Literal["none", "loss", "token_reward"] = field(
         default="none", metadata={"help": "Where the KL to the starting model acts."}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -13,6 +14,22 @@ def number(name: str, value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ConfigError(f"{name} must be a finite number, not {value!r}")
     return float(value)
+
+
+def require_object(name: str, value: object) -> None:
+    """A mapping, or nothing."""
+    if value is not None and not isinstance(value, dict):
+        raise ConfigError(f"{name} must be a mapping of names to values, not {value!r}")
+
+
+def parsed_json(name: str, value: object) -> object:
+    """The value, read as JSON if it is the text of an object. Other text may name a file."""
+    if not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{name} is not JSON: {error}; got {value}") from None
 
 
 def require_int(name: str, value: object, *, least: int) -> None:

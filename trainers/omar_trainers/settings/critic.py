@@ -30,14 +30,18 @@ class CriticSettings:
         critic_lr_scheduler: after the warmup: ``constant``, ``linear`` or
             ``cosine`` to 0 at the end of the run.
         critic_warmup_steps: critic optimizer steps of linear warmup.
-        critic_only_iterations: first iterations in which only the critic learns.
+        critic_only_iterations: first iterations in which only the critic learns. The
+            policy's weights, optimizer, schedule and KL coefficient wait. (DeepSpeed
+            steps inside of the backward pass: there the policy takes steps of gradient
+            0, and its warmup begins with them; ``weight_decay`` must be 0.)
         critic_value_clip: values move at most this far from those at sampling
             time before the loss stops rewarding it, in units of what the critic
             fits (see ``critic_normalize_returns``); 0 switches clipping off.
         critic_max_grad_norm: gradient norm of the critic is clipped to this.
         critic_normalize_returns: fit returns shifted and scaled by running
             statistics; values are scaled back wherever they are used, and the head
-            is rescaled as the statistics move, so that no value changes by it.
+            is rescaled as the statistics move, so that no value changes by it. Values
+            begin at the mean of the first iteration's returns.
     """
 
     critic: Literal["copy", "fresh", "lora"] = field(

@@ -19,14 +19,17 @@ class OpponentSettings:
     Args:
         opponent_share: share of an iteration's games in which a frozen past model
             plays one side (a team drawn by lot, or where the game has no teams all
-            seats but one drawn by lot); its rows are not learned from. In [0, 1].
+            seats but one drawn by lot); its rows are not learned from. Only lots that
+            leave a seat to learn from count, if there is one. In [0, 1].
         opponent_pool_size: how many past models are kept; the start is one of
             them until it is pushed out, the oldest first.
         opponent_every: iterations between two models that enter the pool.
         opponent_sampling: which of the pool plays a game: ``uniform``, ``latest``,
             or ``hardest`` (in proportion to how often it has beaten the live model).
-        learn_roles: only rows of these roles are learned from; None learns from all.
-        learn_teams: only rows of these teams are learned from; None learns from all.
+        learn_roles: the policy learns from rows of these roles only, the critic from
+            all; None learns from all.
+        learn_teams: the policy learns from rows of these teams only, the critic from
+            all; None learns from all.
     """
 
     opponent_share: float = field(

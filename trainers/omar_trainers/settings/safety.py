@@ -34,7 +34,8 @@ class SafetySettings:
             script, such as ``LATIN`` or ``CYRILLIC``, is dropped; None allows all.
         alarm: what an alarm does: ``none`` (not computed), ``warn``, ``stop``, or
             ``rollback`` to the last checkpoint before the trouble, and stop there
-            (needs ``save_strategy`` steps). Stopped or not, the model is saved.
+            (needs ``save_strategy`` steps). Stopped or not, the model is saved. A run that
+            was stopped goes on only with something changed, or ``resume_with`` alarm.
         alarm_entropy_low, alarm_entropy_high: bounds of the policy's entropy, as
             shares of what it was in the first iteration; 0 leaves one open.
         alarm_repetition: highest share of an iteration's speeches that repeat, word
@@ -42,18 +43,19 @@ class SafetySettings:
         alarm_patience: iterations in a row beyond a bound before the alarm rings.
         watch: the held-out measure that is logged beside the training reward:
             ``outcome.NAME`` (an entry of the games' outcome: its mean, or the share of
-            games of each word) or ``reward.NAME`` (one component alone). A program
-            may pass the trainer any other, such as a judge.
+            games of each word), ``reward.NAME`` (one component alone), or
+            ``judge=URL#model`` (a judge that training does not pay by). A program may
+            pass the trainer any other.
         watch_every: iterations between two looks at it, the first before anything is
             learned; 0 never looks.
         watch_games: games that are played for each look, on seeds that training never
-            plays; their reward is logged as ``watch/return``.
+            plays; their reward is logged as ``watch/return``, and by role and team.
         max_unscored_fraction: stop when more than this share of an iteration's
             seats has a reward component that could not be determined (a failed
             judgement). Fewer are left out of the loss and counted.
-        max_grad_norm_stop: stop, with the batch saved for study, when the policy's
-            gradient norm (before clipping) exceeds this; 0 sets no limit. NaN and
-            infinity always stop.
+        max_grad_norm_stop: stop, with the batch saved for study, when the gradient
+            norm of the policy or of the critic (before clipping) exceeds this, before
+            either is changed; 0 sets no limit. NaN and infinity always stop.
         keep_rollouts: save every iteration's played games until the next checkpoint
             is complete, so that a run that was killed does not play or judge them again.
         progress: draw a progress bar (on a terminal) or print a line per iteration.
@@ -92,7 +94,8 @@ class SafetySettings:
         default=3, metadata={"help": "Iterations beyond a bound before the alarm rings."}
     )
     watch: str | None = field(
-        default=None, metadata={"help": "Held-out measure: outcome.NAME or reward.NAME."}
+        default=None,
+        metadata={"help": "Held-out measure: outcome.NAME, reward.NAME or judge=URL#model."},
     )
     watch_every: int = field(
         default=0, metadata={"help": "Iterations between looks at the held-out measure."}

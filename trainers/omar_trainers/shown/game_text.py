@@ -23,15 +23,17 @@ def games_path(output_dir: str | Path, iteration: int) -> Path:
     return Path(output_dir) / GAMES_FOLDER / f"iteration-{iteration:06d}.txt"
 
 
-def write_games(path: Path, episodes: Sequence[Episode]) -> None:
-    """Write games as text, one below the other, in the place of what was there.
+def write_games(path: Path, episodes: Sequence[Episode]) -> str:
+    """Write games as text, one below the other, in the place of what was there. -> the text
 
     Raises:
         OSError: the disk does not take it.
     """
     texts = [f"Game {i} of {len(episodes)}\n{game_text(e)}" for i, e in enumerate(episodes, 1)]
+    text = "\n\n".join(texts)
     with atomic_write(path) as file:
-        file.write("\n\n".join(texts).encode("utf-8"))
+        file.write(text.encode("utf-8"))
+    return text
 
 
 def game_text(episode: Episode) -> str:

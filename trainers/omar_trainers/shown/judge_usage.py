@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from omar_envs.metering import Usage
-from omar_envs.types import Judge
 
 
 @runtime_checkable
@@ -17,7 +16,7 @@ class Metered(Protocol):
     def usage(self) -> Usage: ...
 
 
-def usage_of(judges: Iterable[Judge | None]) -> Usage | None:
+def usage_of(judges: Iterable[object]) -> Usage | None:
     """What the judges among these have asked for so far, each counted once; None if none counts."""
     known = {id(judge): judge.usage for judge in judges if isinstance(judge, Metered)}
     return sum_usage(known.values())

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 SMOOTHING = 5
 """Iterations that a drawn metric is averaged over."""
 
+LOOK_COSTS = "watch/judge_"
+"""How metrics begin that tell what looks at a held-out measure asked of judges."""
+
 
 class ArenaPoint(NamedTuple):
     """Score of a snapshot against the start: a share of wins in [0, 1] with its interval."""
@@ -93,7 +96,9 @@ def plot_run(path: Path, metrics: Sequence[Mapping[str, float]]) -> None:
         _draw_metrics(axis, metrics, curves, panel.title, panel.unit)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
-    figure.suptitle(f"Means over the last {SMOOTHING} iterations", fontsize="medium")
+    figure.suptitle(
+        f"Means over the last {SMOOTHING} iterations; points are single values", fontsize="medium"
+    )
     figure.savefig(path, dpi=110)
 
 
@@ -138,8 +143,24 @@ def _curves(panel: _Panel, logged: Sequence[str]) -> dict[str, str]:
         for wanted in panel.names
         for name in logged
         if name == wanted or (wanted.endswith("/") and name.startswith(wanted))
+        if not name.startswith(LOOK_COSTS)
     ]
     return {name: name.partition("/")[2] or name for name in found}
+
+
+def is_sparse(iterations: Sequence[int]) -> bool:
+    """Whether a metric is there only now and then: in every second iteration at most."""
+    return not iterations or 2 * (len(iterations) - 1) <= iterations[-1] - iterations[0]
+
+
+def smoothed(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Each value as the mean of it and those before it, at most :data:`SMOOTHING` in all."""
+    values = [value for _, value in points]
+    windows = [values[max(0, i + 1 - SMOOTHING) : i + 1] for i in range(len(values))]
+    return [
+        (iteration, sum(window) / len(window))
+        for (iteration, _), window in zip(points, windows, strict=True)
+    ]
 
 
 def _draw_arena(axis: Any, points: Sequence[ArenaPoint], control: ArenaPoint) -> None:
@@ -179,15 +200,12 @@ def _draw_metrics(
 ) -> None:
     for name, label in names.items():
         known = [(line["iteration"], line[name]) for line in metrics if name in line]
-        smooth = [
-            sum(value for _, value in known[max(0, i + 1 - SMOOTHING) : i + 1])
-            / len(known[max(0, i + 1 - SMOOTHING) : i + 1])
-            for i in range(len(known))
-        ]
+        sparse = is_sparse([iteration for iteration, _ in known])
+        drawn = known if sparse else smoothed(known)
         # A lone point makes no line, and a dollar sign would begin a formula.
-        marker = "." if len(known) < SMOOTHING else ""
+        marker = "." if sparse or len(known) < SMOOTHING else ""
         text = label.replace("$", r"\$")
-        axis.plot([iteration for iteration, _ in known], smooth, marker=marker, label=text)
+        axis.plot([x for x, _ in drawn], [y for _, y in drawn], marker=marker, label=text)
     axis.set(title=title, xlabel="iteration", ylabel=unit)
     if names:
         axis.legend(fontsize="small")

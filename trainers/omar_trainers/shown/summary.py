@@ -11,13 +11,13 @@ from rich.table import Table
 
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.resuming.files import atomic_write
-from omar_trainers.shown.plots import plot_run, read_metrics
+from omar_trainers.shown.plots import LOOK_COSTS, plot_run, read_metrics
 
 SUMMARY_FILE = "summary.md"
 PLOT_FILE = "learning.png"
 
 WINDOW = 5
-"""Iterations, at most, that either end of a run is averaged over."""
+"""Values, at most, that either end of a run is averaged over."""
 
 Metrics = Sequence[Mapping[str, float]]
 """Lines of ``metrics.jsonl``, one per iteration."""
@@ -29,7 +29,7 @@ class SummaryRow(NamedTuple):
     Attributes:
         group: heading above the row.
         label: what was measured.
-        first, last: mean over the iterations at either end.
+        first, last: mean over the values at either end.
     """
 
     group: str
@@ -86,6 +86,8 @@ _KINDS = (
     _Kind("the talk", "judge/failed", "judgements failed", _share),
     _Kind("the talk", "judge/calls", "judge calls per game", _number),
     _Kind("the talk", "judge/cost", "judge's cost per game", _number),
+    _Kind("the talk", "watch/judge_calls", "judge calls per held-out game", _number),
+    _Kind("the talk", "watch/judge_cost", "judge's cost per held-out game", _number),
     _Kind("speed", "play/tokens_per_second", "tokens sampled per second", _speed),
     _Kind("speed", "train/tokens_per_second", "tokens of rows trained on per second", _speed),
     _Kind("speed", "time/play", "playing", _seconds),
@@ -96,19 +98,19 @@ _KINDS = (
 )
 
 
-def window_of(metrics: Metrics) -> int:
-    """Iterations that either end is averaged over: a quarter of the run, at most :data:`WINDOW`."""
-    return max(1, min(WINDOW, len(metrics) // 4))
+def window_of(values: Sequence[object]) -> int:
+    """Values that either end is averaged over: a quarter of them, at most :data:`WINDOW`."""
+    return max(1, min(WINDOW, len(values) // 4))
 
 
 def summarize(metrics: Metrics) -> list[SummaryRow]:
     """What matters of a run, first and last; nothing for what was never logged."""
-    window = window_of(metrics)
-    logged = sorted({name for line in metrics for name in line})
+    logged = sorted(_all(metrics))
     rows = []
     for kind in _KINDS:
         for name in _names(kind.name, logged):
             values = [line[name] for line in metrics if name in line]
+            window = window_of(values)
             ends = (values[:window], values[-window:])
             first, last = (kind.show(sum(end) / len(end)) for end in ends)
             label = kind.label.format(name.removeprefix(kind.name))
@@ -178,6 +180,8 @@ def _title(metrics: Metrics, status: str) -> str:
 def _caption(metrics: Metrics) -> str:
     window = window_of(metrics)
     over = "one iteration" if window == 1 else f"the mean over {window} iterations"
+    if window > 1 and any(sum(n in line for line in metrics) < len(metrics) for n in _all(metrics)):
+        over += ", or over a quarter of its values for what not every iteration has"
     text = f"First and last are {over}; time and speed are per process."
     beyond = sum(line.get("alarm/iterations_beyond", 0.0) > 0 for line in metrics)
     return text + (f" Beyond an alarm's bound: {beyond} iterations." if beyond else "")
@@ -191,9 +195,13 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def _all(metrics: Metrics) -> set[str]:
+    return {name for line in metrics for name in line}
+
+
 def _names(name: str, logged: Sequence[str]) -> Iterator[str]:
     if name.endswith("/"):
-        yield from (other for other in logged if other.startswith(name))
+        yield from (o for o in logged if o.startswith(name) and not o.startswith(LOOK_COSTS))
     elif name in logged:
         yield name
 

@@ -6,6 +6,7 @@ model brings for sampling are overruled.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import requests
 import torch
 from requests.adapters import HTTPAdapter
 from trl.generation.vllm_client import VLLMClient
@@ -60,9 +62,13 @@ class EngineBackend:
         return self._engine.model_config.max_model_len
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(own_randomness(self._seed))
-        if self._sleeps:
-            self._llm.wake_up(tags=["kv_cache"])
+        with ExitStack() as stack:
+            stack.enter_context(own_randomness(self._seed))
+            if self._sleeps:
+                self._llm.wake_up(tags=["kv_cache"])
+                stack.callback(self._llm.sleep, level=2)
+            stack.callback(self._abort)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -71,12 +77,12 @@ class EngineBackend:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # After an error: the engine outlives it.
-        self._engine.abort_request(list(self._live))
-        self._live.clear()
         self._stack.close()
-        if self._sleeps:
-            self._llm.sleep(level=2)
+
+    def _abort(self) -> None:
+        """Clear away what an error left: the engine outlives it."""
+        live, self._live = self._live, set()
+        self._engine.abort_request(list(live))
 
     def send(self, number: int, call: SampleCall) -> None:
         """Add a request to those that the engine works on."""
@@ -155,14 +161,31 @@ class ServerBackend:
         client: TRL's; its connection is used, with room for all calls at once, and closed.
         max_context: longest row, in tokens, that the server takes.
         concurrency: calls under way at once; more wait here.
+        seed: of the sampling: each call has a seed of its own, made of this one, its row,
+            and how long that is, so that no reply depends on the order of answers. None
+            sends no seeds (a server on the CPU that reads prompts in chunks ends at one:
+            "CPU Generator does not use offset").
+        timeout: seconds to connect, and to wait for an answer. A reply that took longer
+            is asked for once more, then the run ends.
     """
 
-    def __init__(self, client: VLLMClient, *, max_context: int, concurrency: int) -> None:
+    def __init__(
+        self,
+        client: VLLMClient,
+        *,
+        max_context: int,
+        concurrency: int,
+        seed: int | None,
+        timeout: tuple[float, float] = (10.0, 600.0),
+    ) -> None:
         self._client = client
         self._url = f"{client.base_url}/v1/completions"
         self._max_context = max_context
         self._concurrency = concurrency
-        retries = client.session.get_adapter(self._url).max_retries
+        self._seed = seed
+        self._timeout = timeout
+        # A connection that the server had closed meanwhile fails in reading, too.
+        retries = client.session.get_adapter(self._url).max_retries.new(read=1)
         adapter = HTTPAdapter(max_retries=retries, pool_maxsize=concurrency)
         client.session.mount(client.base_url, adapter)
         self._executor: ThreadPoolExecutor | None = None
@@ -184,7 +207,8 @@ class ServerBackend:
         trace: TracebackType | None,
     ) -> None:
         if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+            # After an error nobody waits for what is under way.
+            self._executor.shutdown(wait=error is None, cancel_futures=True)
         self._client.session.close()
         self._executor = None
         self._calls.clear()
@@ -223,7 +247,12 @@ class ServerBackend:
         }
         if call.allowed is not None:
             body["allowed_token_ids"] = list(call.allowed)
-        response = self._client.session.post(self._url, json=body)
+        if self._seed is not None:
+            body["seed"] = call_seed(self._seed, call)
+        try:
+            response = self._client.session.post(self._url, json=body, timeout=self._timeout)
+        except requests.RequestException as error:
+            raise RuntimeError(f"the vLLM server at {self._url} gave no answer: {error}") from error
         if response.status_code != 200:
             raise RuntimeError(
                 f"the vLLM server at {self._url} answered {response.status_code}: "
@@ -238,3 +267,9 @@ class ServerBackend:
             stopped=isinstance(choice["stop_reason"], str),
             num_cached=None if details is None else details["cached_tokens"],
         )
+
+
+def call_seed(seed: int, call: SampleCall) -> int:
+    """A seed (63 bits) for one call: no other one has this row at this length."""
+    key = repr((seed, call.row, len(call.ids))).encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 1

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 from transformers import PreTrainedConfig
 from trl.generation.vllm_client import VLLMClient
 from trl.generation.vllm_generation import VLLMGeneration
@@ -85,12 +87,11 @@ class VLLMOnCPU(VLLMGeneration):
         if self.mode == "server":
             self._sync_server()
             return
-        weights = ((name, weight.detach()) for name, weight in self._iter_named_params())
-        self.llm.collective_rpc("take_weights", kwargs={"weights": weights, "path": None})
+        self.llm.collective_rpc("take_weights", kwargs={"weights": self._copies(), "path": None})
         self.llm.reset_prefix_cache()
 
     def _sync_server(self) -> None:
-        weights = {n: w.detach().cpu().contiguous() for n, w in self._iter_named_params()}
+        weights = dict(self._copies())
         if self.accelerator.is_main_process:
             client = self.vllm_client
             with TemporaryDirectory(prefix="omar-weights-") as folder:
@@ -100,6 +101,11 @@ class VLLMOnCPU(VLLMGeneration):
                 _post(client, "collective_rpc", call)
             client.reset_prefix_cache()
         self.accelerator.wait_for_everyone()
+
+    def _copies(self) -> Iterator[tuple[str, Tensor]]:
+        """The weights as they are handed over: adapters are taken off again at the end."""
+        for name, weight in self._iter_named_params():
+            yield name, weight.detach().to("cpu", copy=True).contiguous()
 
 
 def _cache_gib(config: PreTrainedConfig, tokens: int, share: float) -> int:

@@ -11,8 +11,8 @@ Logprobs must be vLLM's ``processed_logprobs``: after temperature and mask.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -24,6 +24,7 @@ class SampleCall(NamedTuple):
     """What a backend is asked in one go.
 
     Attributes:
+        row: names the row; with the number of ``ids`` it names the call.
         ids: all tokens before the first new one.
         max_tokens: at most this many new ones, at least 1.
         end_token_id: ends the sampling, and belongs to what was sampled.
@@ -32,6 +33,7 @@ class SampleCall(NamedTuple):
         stop: texts, the completion of any of which ends the sampling.
     """
 
+    row: Hashable
     ids: list[int]
     max_tokens: int
     end_token_id: int
@@ -70,6 +72,8 @@ class Backend(AbstractContextManager["Backend"], Protocol):
 
     def wait(self) -> list[tuple[int, Sampled]]:
         """Calls that were finished since the last time; at least one of those under way.
+
+        Empty where none is.
 
         Raises:
             RuntimeError: a call failed.
@@ -122,7 +126,10 @@ class VLLMGenerator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._backend.__exit__(kind, error, trace)
+        try:
+            self._backend.__exit__(kind, error, trace)
+        finally:
+            self._drop_all()
 
     def forget(self) -> None:
         """Nothing to drop: vLLM's cache is reset together with its weights."""
@@ -152,14 +159,15 @@ class VLLMGenerator:
                 raise ValueError(f"row {request.row!r} is asked for twice at once")
             check_request(request, self._max_context)
             rows.add(request.row)
-        for request in requests:
-            reply = self._begin(request)
-            if reply.done:
-                # Without a look at the model nothing of the row had to be read.
-                self._ready.append((request.row, reply.result(None)))
-            else:
-                self._running[request.row] = (reply, None)
-                self._send(reply)
+        with self._nothing_left_after_errors():
+            for request in requests:
+                reply = self._begin(request)
+                if reply.done:
+                    # Without a look at the model nothing of the row had to be read.
+                    self._ready.append((request.row, reply.result(None)))
+                else:
+                    self._running[request.row] = (reply, None)
+                    self._send(reply)
 
     def poll(self) -> list[tuple[Hashable, GenerationResult]]:
         """Row and reply of what was finished since the last call.
@@ -167,17 +175,37 @@ class VLLMGenerator:
         Waits for at least one where any is under way; empty where none is.
 
         Raises:
-            RuntimeError: vLLM failed.
+            RuntimeError: vLLM failed; all that was under way is given up.
         """
-        while self._running and not self._ready:
-            for number, sampled in self._backend.wait():
-                self._take(self._calls.pop(number), sampled)
+        with self._nothing_left_after_errors():
+            while self._running and not self._ready:
+                answers = self._backend.wait()
+                if not answers:
+                    raise RuntimeError(f"vLLM has lost the calls of {len(self._running)} rows")
+                for number, sampled in answers:
+                    # An answer may be to a call that was given up.
+                    if number in self._calls:
+                        self._take(self._calls.pop(number), sampled)
         ready, self._ready = self._ready, []
         return ready
+
+    @contextmanager
+    def _nothing_left_after_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._drop_all()
+            raise
+
+    def _drop_all(self) -> None:
+        self._running.clear()
+        self._calls.clear()
+        self._ready.clear()
 
     def _send(self, reply: ReplyState) -> None:
         request, allowed = reply.request, reply.allowed_next()
         call = SampleCall(
+            row=request.row,
             ids=[*request.ids, *reply.ids],
             max_tokens=request.max_new_tokens if allowed is None else 1,
             end_token_id=self._end,

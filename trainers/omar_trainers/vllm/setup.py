@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch.distributed
 from accelerate.utils import broadcast_object_list
@@ -28,6 +28,7 @@ from omar_trainers.generation_protocol import TextGenerator
 from omar_trainers.vllm.backends import LOGPROBS_MODE, EngineBackend, ServerBackend
 from omar_trainers.vllm.generator import Backend, VLLMGenerator
 from omar_trainers.vllm.lockstep import LockstepGenerator, Share
+from omar_trainers.vllm.weight_sync import sync_weights
 
 if TYPE_CHECKING:
     from omar_trainers.trainer import OMARTrainer
@@ -89,12 +90,12 @@ def vllm_generator(trainer: OMARTrainer, seed: int) -> TextGenerator:
     """
     generation = trainer.vllm_generation
     if trainer.state.global_step != trainer._last_loaded_step:  # as TRL, where it plays
-        generation.sync_weights()
+        sync_weights(generation)
         trainer._last_loaded_step = trainer.state.global_step
     if trainer.vllm_mode == "server":
         # The main process sends the weights; nobody asks before they are there.
         trainer.accelerator.wait_for_everyone()
-        return _streaming(trainer, _server(trainer))
+        return _streaming(trainer, _server(trainer, seed))
     size = trainer.vllm_tensor_parallel_size
     index = trainer.accelerator.process_index % size
     if trainer.args.vllm_enable_sleep_mode:
@@ -125,7 +126,7 @@ def _streaming(trainer: OMARTrainer, backend: Backend) -> VLLMGenerator:
         raise ConfigError(str(error)) from None
 
 
-def _server(trainer: OMARTrainer) -> ServerBackend:
+def _server(trainer: OMARTrainer, seed: int) -> ServerBackend:
     args = trainer.args
     # Every process asks by itself: their numbers of requests need not be equal.
     client = VLLMClient(
@@ -133,7 +134,8 @@ def _server(trainer: OMARTrainer) -> ServerBackend:
         or f"http://{args.vllm_server_host}:{args.vllm_server_port}",
         connection_timeout=args.vllm_server_timeout,
     )
-    model = client.get_server_info()["model_config"]
+    info = client.get_server_info()
+    model = info["model_config"]
     if model["logprobs_mode"] != LOGPROBS_MODE:
         raise ConfigError(
             f"the vLLM server at {client.base_url} gives {model['logprobs_mode']}: start it with "
@@ -143,4 +145,16 @@ def _server(trainer: OMARTrainer) -> ServerBackend:
         client,
         max_context=model["max_model_len"],
         concurrency=args.seats * args.games_per_iteration // trainer.accelerator.num_processes,
+        seed=seed if takes_seeds(info) else None,
     )
+
+
+def takes_seeds(info: dict[str, Any]) -> bool:
+    """Whether a server outlives requests with seeds, by its own configuration.
+
+    vLLM 0.32 on the CPU does not where it reads prompts in chunks (its default; its
+    argument ``--no-enable-chunked-prefill`` is against that). A server that does not
+    name its device gets the benefit of the doubt: no seeds.
+    """
+    on_cpu = info["device_config"].get("device", "cpu") == "cpu"
+    return not (on_cpu and info["scheduler_config"]["enable_chunked_prefill"])
