@@ -157,11 +157,11 @@ class OMARTrainer(ResumableTrainer):
         optimizers: tuple[Any, Any] = (None, None),
         peft_config: PeftConfig | None = None,
     ) -> None:
-        if play is None:
-            rehearse(args)
         if args.use_vllm and generator is None:
             check_vllm()
             generator = vllm_generator
+        if play is None:
+            rehearse(args)
         # New adapters are drawn before transformers sets the seed.
         set_seed(args.seed)
         prompts = args.total_iterations * args.games_per_iteration // args.episodes_per_scenario
