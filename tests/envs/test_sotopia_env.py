@@ -258,7 +258,7 @@ class FakeJudge:
         self.episodes.append(episode)
         self._asked += 1
         self.most_at_once = max(self.most_at_once, self._asked)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.02)  # longer than it takes to hand over the next game
         self._asked -= 1
         if self._result is not None:
             return self._result
