@@ -51,6 +51,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "chat_policy",
         "endpoint",
         "endpoint_answers",
+        "acting",
         "metering",
         "sampling",
         "judge",
