@@ -127,9 +127,9 @@ def test_later_minibatches_drift(start: str, tmp_path: Path) -> None:
 
 
 def test_sampled_and_recomputed_logprobs_train_alike(start: str, tmp_path: Path) -> None:
-    one, _ = train(start, tmp_path / "a", old_logprobs="sampled")
-    other, _ = train(start, tmp_path / "b", old_logprobs="recomputed")
-    assert_same_weights(one, other, atol=5e-5)
+    one, _ = train(start, tmp_path / "a", old_logprobs="sampled", adam_epsilon=1e-4)
+    other, _ = train(start, tmp_path / "b", old_logprobs="recomputed", adam_epsilon=1e-4)
+    assert_same_weights(one, other, atol=1e-5)
 
 
 def test_temperature_is_the_same_in_sampling_and_scoring(start: str, tmp_path: Path) -> None:
