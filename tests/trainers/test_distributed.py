@@ -22,7 +22,7 @@ from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import play_fake_games, save_tiny_model, tiny_settings
 from tests.trainers.two_processes import FSDP2, RUNS, train_once
 
-TOLERANCE = 5e-6
+TOLERANCE = 1e-6
 """Largest difference of a weight: weights move by 4e-3, adapters by 4e-2."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
@@ -214,4 +214,4 @@ def test_the_weights_have_moved(two: Ranks) -> None:
             float((whole - start[n].detach()).abs().max())
             for n, whole in two.result(name, 0)["policy"].items()
         )
-        assert moved > 500 * TOLERANCE, name
+        assert moved > 1e3 * TOLERANCE, name

@@ -149,7 +149,7 @@ def train_once(name: str, start: str, output: Path) -> dict[str, Any]:
         settings["total_iterations"] = iterations
         trainer = OMARTrainer(
             start,
-            tiny_settings(output / "out", **(settings | run.changes)),
+            tiny_settings(output / "out", adam_epsilon=1e-4, **(settings | run.changes)),
             play=play,
             generator=(lambda trainer, seed: RowGenerator()) if run.replies_by_row else None,
             peft_config=adapters if run.lora else None,
