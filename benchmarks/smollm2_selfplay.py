@@ -112,7 +112,7 @@ def self_play(out: Path, cold: Path, iterations: int) -> None:
         total_iterations=iterations,
         save_iterations=2,
         save_total_limit=2,
-        minibatches=2,
+        minibatches=4,
         per_device_train_batch_size=16,
         max_new_tokens_speak=12,
         max_row_tokens=512,
@@ -226,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/smollm2-werewolf"))
-    parser.add_argument("--iterations", type=int, default=30)
+    parser.add_argument("--iterations", type=int, default=12)
     parser.add_argument("--games", type=int, default=400, help="arena games per pair")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--summary", action="store_true", help="write the tables, run nothing")

@@ -20,6 +20,9 @@ import omar_envs
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+EXTRAS_OF_MAKE = re.search(r"-e '\.\[([a-z,]+)\]'", (ROOT / "Makefile").read_text("utf-8"))[
+    1
+].split(",")
 
 
 def constraints() -> dict[str, Requirement]:
@@ -96,7 +99,7 @@ def test_requirements_are_floors(extra: str | None) -> None:
         assert operators <= {">="}, f"{line}: floors only"
 
 
-@pytest.mark.parametrize("extra", [None, "train", "openai", "dev"])
+@pytest.mark.parametrize("extra", [None, *EXTRAS_OF_MAKE])
 def test_constraints_pin_what_is_installed_by_make(extra: str | None) -> None:
     pins = constraints()
     for line in PROJECT["dependencies"] if extra is None else EXTRAS[extra]:
