@@ -20,9 +20,8 @@ import omar_envs
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-EXTRAS_OF_MAKE = re.search(r"-e '\.\[([a-z,]+)\]'", (ROOT / "Makefile").read_text("utf-8"))[
-    1
-].split(",")
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+EXTRAS_OF_MAKE = MAKEFILE.split("-e '.[")[1].split("]'")[0].split(",")
 
 
 def constraints() -> dict[str, Requirement]:
