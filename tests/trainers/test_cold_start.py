@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from omar_envs import cli
+from omar_envs.acting import Acting
 from omar_envs.errors import ConfigError, EpisodeError
 from omar_envs.playing import play_games
 from omar_envs.policy import ScriptedPolicy
@@ -258,6 +259,7 @@ def test_command_learns_and_goes_on_where_it_was_killed(
     assert report["rows"] == found.rows
     game = json.loads((out / FINAL_FOLDER / "game.json").read_text())
     assert game == {"env": "werewolf_v0", "config": episodes[0].config}
+    assert Acting.read(out / FINAL_FOLDER) == Acting.read(untrained)
     final = LlamaForCausalLM.from_pretrained(out / FINAL_FOLDER).state_dict()
 
     # As if it had been killed while it wrote its second checkpoint.
@@ -281,6 +283,33 @@ def test_command_learns_and_goes_on_where_it_was_killed(
         assert complaint in capsys.readouterr().err
 
 
+def test_arguments_of_the_chat_template_are_learned_and_written_beside_the_weights(
+    episodes: list[Episode], untrained: Path, tmp_path: Path
+) -> None:
+    file, model = tmp_path / "games.jsonl", tmp_path / "model"
+    write_episodes(file, episodes)
+    shutil.copytree(untrained, model)
+    template = model / "chat_template.jinja"
+    template.write_text("{{ 'night day ' if loud }}" + template.read_text())
+    Acting(temperature=0.7, max_new_tokens_speak=9).write(model)
+    losses = []
+    for name, given in (("plain", []), ("loud", ["--chat_template_kwargs", '{"loud": true}'])):
+        out = tmp_path / name
+        assert (
+            main(words(model, file, out, "--max_steps", "1", "--logging_steps", "1", *given)) == 0
+        )
+        losses.append(json.loads((out / REPORT_FILE).read_text())["losses"])
+    assert losses[0] != losses[1]
+    after = Acting.read(tmp_path / "loud" / FINAL_FOLDER)
+    assert after.chat_template_kwargs == {"loud": True}
+    assert (after.temperature, after.max_new_tokens_speak) == (0.7, 9)
+
+    # The model goes on with what it learned, unless told otherwise.
+    again = words(tmp_path / "loud" / FINAL_FOLDER, file, tmp_path / "again", "--max_steps", "1")
+    assert main(again) == 0
+    assert Acting.read(tmp_path / "again" / FINAL_FOLDER) == after
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -292,6 +321,8 @@ def test_command_learns_and_goes_on_where_it_was_killed(
         (["--packing", "true"], "packing"),
         (["--filter_script", "KLINGON"], "KLINGON"),
         (["--bestof", "2"], "bestof"),
+        (["--chat_template_kwargs", "yes"], "must be a mapping"),
+        (["--chat_template_kwargs", '{"messages": 1}'], "messages cannot be set"),
         (["--model", "/no/such/folder"], "/no/such/folder cannot learn"),
     ],
 )

@@ -99,6 +99,8 @@ def test_rows_and_steps_follow_from_games(
         ({"max_steps": 7}, "leave it out"),
         ({"save_steps": 3}, "make it 100: leave it out"),
         ({"logging_steps": 1}, "make it 2: leave it out"),
+        ({"logging_strategy": "no"}, "logging_strategy must be steps"),
+        ({"logging_strategy": "epoch"}, "logging_strategy must be steps"),
         ({"episodes_per_scenario": 3}, "multiple of episodes_per_scenario"),
         ({"per_device_train_batch_size": 3}, "or take a batch size of 1, 2, 4, 5, 10, 20"),
         ({"log_completions": True}, "group statistics"),

@@ -29,10 +29,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer
 from trl import ModelConfig, SFTTrainer, TrlParser, get_peft_config
 
+from omar_envs.acting import Acting
 from omar_envs.by_name import GAME_FILE
 from omar_envs.errors import ConfigError, EpisodeError
 from omar_envs.transcript import read_episodes
@@ -145,9 +147,11 @@ def run(config: ColdStartConfig, model: ModelConfig) -> Harvest:
         raise ConfigError("--episodes is missing: name one or more files of recorded episodes")
     path = model.model_name_or_path
     path = str(house_directory()) if path == HOUSE else path
+    acting = _acting(Path(path), config)
     recorded = [episode for file in config.episodes for episode in read_episodes(file)]
     try:
-        tokens = ChatTokenizer(AutoTokenizer.from_pretrained(path))
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokens = ChatTokenizer(tokenizer, acting.chat_template_kwargs)
         described = AutoConfig.from_pretrained(path)
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())
@@ -178,6 +182,7 @@ def run(config: ColdStartConfig, model: ModelConfig) -> Harvest:
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
         _write(Path(config.output_dir) / REPORT_FILE, {**asdict(found), "losses": _losses(trainer)})
+        acting.write(folder)
         games = {(each.env, json.dumps(each.config, sort_keys=True)) for each in recorded}
         if len(games) == 1:
             _write(folder / GAME_FILE, {"env": recorded[0].env, "config": recorded[0].config})
@@ -218,6 +223,14 @@ def _max_context(config: ColdStartConfig, described: Any) -> int:
             f"max_row_tokens is {config.max_row_tokens}, but the model reads at most {most} tokens"
         )
     return config.max_row_tokens or most
+
+
+def _acting(model: Path, config: ColdStartConfig) -> Acting:
+    """How the model acts: as it did before, but for the arguments of its template."""
+    acting = Acting.read(model)
+    if config.chat_template_kwargs is None:
+        return acting
+    return msgspec.structs.replace(acting, chat_template_kwargs=dict(config.chat_template_kwargs))
 
 
 def _check_vocabulary(examples: Sequence[Example], described: Any, path: str) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from trl import SFTConfig
 
 from omar_envs.errors import ConfigError
 from omar_trainers.best_of import Balance
 from omar_trainers.filters import TurnRules, check_script
-from omar_trainers.settings.checks import require_int, require_one_of, require_share
+from omar_trainers.settings.checks import (
+    parsed_json,
+    require_int,
+    require_object,
+    require_one_of,
+    require_share,
+)
 
 
 @dataclass
@@ -30,6 +36,8 @@ class ColdStartConfig(SFTConfig):
             in :class:`~omar_trainers.config.OMARConfig`.
         max_row_tokens: a row that would outgrow this keeps the turns that fit
             (tokens); 0 takes the model's own limit.
+        chat_template_kwargs: arguments of the chat template, such as Qwen3's
+            ``{"enable_thinking": false}``; None takes those that stand beside the model.
         resume: ``auto`` goes on from the last complete checkpoint of ``output_dir`` if
             there is one, ``never`` refuses to write into a folder that has one,
             ``always`` refuses to start without one.
@@ -38,6 +46,8 @@ class ColdStartConfig(SFTConfig):
         ConfigError: a value out of range, or a setting of TRL's that does not suit
             rows of several turns.
     """
+
+    _VALID_DICT_FIELDS = [*SFTConfig._VALID_DICT_FIELDS, "chat_template_kwargs"]
 
     episodes: list[str] = field(
         default_factory=list, metadata={"help": "Files of recorded episodes, JSON lines."}
@@ -69,6 +79,9 @@ class ColdStartConfig(SFTConfig):
     max_row_tokens: int = field(
         default=0, metadata={"help": "Longest row in tokens; 0 takes the model's own limit."}
     )
+    chat_template_kwargs: dict[str, Any] | str | None = field(
+        default=None, metadata={"help": "Arguments of the chat template, as JSON."}
+    )
     resume: Literal["auto", "never", "always"] = field(
         default="auto", metadata={"help": "Whether to go on from a checkpoint in output_dir."}
     )
@@ -96,6 +109,8 @@ class ColdStartConfig(SFTConfig):
         require_int("filter_words", self.filter_words, least=0)
         require_int("max_row_tokens", self.max_row_tokens, least=0)
         require_one_of("resume", self.resume, ("auto", "never", "always"))
+        self.chat_template_kwargs = parsed_json("chat_template_kwargs", self.chat_template_kwargs)
+        require_object("chat_template_kwargs", self.chat_template_kwargs)
         if self.filter_script is not None:
             check_script(self.filter_script)
         if self.max_length is not None:

@@ -169,6 +169,11 @@ class OMARConfig(
             raise ConfigError("resume_from_checkpoint and resume exclude each other: give one")
         if self.scale_rewards not in ("none", False):
             raise ConfigError("scale_rewards must be none: rows are not normalised by group")
+        if str(self.logging_strategy) not in ("steps", "IntervalStrategy.STEPS"):
+            raise ConfigError(
+                "logging_strategy must be steps: alarms, the KL coefficient and metrics.jsonl live "
+                "by what is logged after each iteration. To send it nowhere, set report_to to none"
+            )
         if self.importance_sampling_level != "token":
             raise ConfigError("importance_sampling_level must be token: advantages are per token")
         if self.vllm_importance_sampling_mode not in ("token_truncate", "token_mask"):
