@@ -242,17 +242,18 @@ def test_statistics_move_and_values_stay(policy: LlamaForCausalLM) -> None:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("scale", [1000.0, 1e-3])
+# Powers of two: other factors round the returns, and thirty steps of Adam make much of that.
+@pytest.mark.parametrize("scale", [2.0**10, 2.0**-10])
 def test_rewards_of_another_scale_are_learned_alike(policy: LlamaForCausalLM, scale: float) -> None:
     one, other = normalised(policy), normalised(policy)
     losses = fit(one, 30, seed=1), fit(other, 30, seed=1, scale=scale)
-    assert losses[0] == pytest.approx(losses[1], rel=5e-2)
+    assert losses[0] == losses[1]
     assert losses[0][-1] < 0.5 * losses[0][0]
-    assert other.units == pytest.approx([scale * part for part in one.units], rel=1e-4)
+    assert other.units == tuple(scale * part for part in one.units)
     ids = torch.randint(2, VOCABULARY, (8, 3), generator=torch.Generator().manual_seed(0))
     rows = AlignedRows(ids, torch.full((8,), 3), torch.full((8,), 2))
     plain, scaled = one.values(rows, 1).before, other.values(rows, 1).before
-    torch.testing.assert_close(scaled / scale, plain, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(scaled / scale, plain, rtol=0, atol=0)
 
 
 def test_the_first_values_are_the_mean_of_the_first_returns(policy: LlamaForCausalLM) -> None:
