@@ -57,8 +57,11 @@ COLD_NOISE = 0.1
 ARENA_SEED = 50_000
 """Neither the cold start nor training plays the arena's games."""
 
+PROBED_GAMES = 60
+"""Of each model in every seat."""
+
 PAIRS = (("trained", "base"), ("trained", "cold"), ("cold", "base"), ("cold", "cold"))
-"""The last one is the control: what the arena calls a difference where there is none."""
+"""In this order. The last one is the control: what the arena calls a difference where there is none."""
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -199,7 +202,7 @@ def summary(out: Path, matches: Sequence[Match], iterations: int) -> str:
         "A score is the mean over both teams; a draw is half a win. Read a team's rate beside the",
         "other model's in the same team, for the teams are not equally strong.",
         "",
-        "What the models do with the talk, 200 games of each in every seat:",
+        f"What the models do with the talk, {PROBED_GAMES} games of each in every seat:",
         "",
         "| share of | base | cold | trained |",
         "|---|---|---|---|",
@@ -216,7 +219,7 @@ def summary(out: Path, matches: Sequence[Match], iterations: int) -> str:
 
 def write_probes(out: Path, name: str, folder: Path) -> None:
     """Count what a model does with the talk; keep some of its games to read."""
-    games = run(make_env, policy(folder, name, ARENA_SEED + 3), 200, ARENA_SEED + 4)
+    games = run(make_env, policy(folder, name, ARENA_SEED + 3), PROBED_GAMES, ARENA_SEED + 4)
     write_episodes(out / f"games-{name}.jsonl", games[:20])
     counts = {key: (share.hits, share.chances) for key, share in probe(games).items()}
     (out / f"probes-{name}.json").write_bytes(msgspec.json.encode(counts))
@@ -242,19 +245,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not (training / "final" / "tokenizer_config.json").exists():
             self_play(training, cold, options.iterations)
         models = {"base": BASE, "cold": cold, "trained": training / "final"}
-        for name, folder in models.items():
-            if not (out / f"probes-{name}.json").exists():
-                write_probes(out, name, folder)
         for pair, file in files.items():
             if not file.exists():
                 match = play_match(models, *pair, options.games)
                 file.write_bytes(msgspec.json.encode(match))
+            for name in pair:
+                if not (out / f"probes-{name}.json").exists():
+                    write_probes(out, name, models[name])
     matches = [
         msgspec.json.decode(file.read_bytes(), type=Match)
         for file in files.values()
         if file.exists()
     ]
-    if not matches:
+    if len(matches) < 2:  # the second one brings the last model's probes
         sys.exit(f"{out} holds no results yet: run the command without --summary first")
     text = summary(out, matches, options.iterations)
     RESULTS.write_text(text, encoding="utf-8")
