@@ -61,7 +61,7 @@ PROBED_GAMES = 60
 """Of each model in every seat."""
 
 PAIRS = (("trained", "base"), ("trained", "cold"), ("cold", "base"), ("cold", "cold"))
-"""In this order. The last one is the control: what the arena calls a difference where there is none."""
+"""In this order. The last is the control: what the arena calls a difference where there is none."""
 
 
 class Match(msgspec.Struct, frozen=True):
