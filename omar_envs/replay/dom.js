@@ -15,6 +15,15 @@ function el(tag, properties = {}, ...children) {
   return node;
 }
 
+/** The same for drawings, whose properties are all attributes. */
+function svg(tag, attributes = {}, ...children) {
+  const { namespaceURI } = document.querySelector("svg");
+  const node = document.createElementNS(namespaceURI, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
 /** A copy of the page's icon that shows one of its symbols. */
 function icon(name) {
   const svg = document.getElementById("icon").content.firstElementChild.cloneNode(true);
@@ -52,6 +61,20 @@ function piecesOf(text) {
     start = end;
   }
   return pieces;
+}
+
+/** A table of rows of nodes or texts; the first cell of a row is its heading. */
+function table(className, head, rows) {
+  const cells = head.map((name) => el("th", { scope: "col" }, name));
+  const body = rows.map(([first, ...others]) =>
+    el("tr", {}, el("th", { scope: "row" }, first), ...others.map((cell) => el("td", {}, cell))));
+  return el("table", { class: className },
+    el("thead", {}, el("tr", {}, ...cells)), el("tbody", {}, ...body));
+}
+
+/** A wide thing that scrolls inside its own frame, by keys as well. */
+function scrolling(label, node) {
+  return el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": label }, node);
 }
 
 /** For attributes and menus, where no element can isolate the text's direction. */

@@ -27,13 +27,15 @@ function entriesOf(episode) {
 }
 
 function pair(stage, messages, acts) {
-  const kindOf = (act) => (act.request.kind === "SPEAK" ? "speech" : "action");
-  const waiting = acts.filter((act) => act.request.kind !== "SPEAK" || act.text !== "");
+  const waiting = acts.filter((act) => !isSilence(act));
   const entries = messages.map((message) => {
-    const index = waiting.findIndex(
-      (act) => act.agent === message.sender && kindOf(act) === message.kind,
-    );
-    return { stage, message, act: index < 0 ? null : waiting.splice(index, 1)[0] };
+    const made = waiting.filter((act) => act.agent === message.sender);
+    // Who was asked to speak may have done something instead; a choice is never speech.
+    const kind = message.kind === "speech" ? "SPEAK" : "CHOOSE";
+    const act = made.find(({ request }) => request.kind === kind)
+      ?? (message.kind === "action" ? made[0] : undefined);
+    if (act) waiting.splice(waiting.indexOf(act), 1);
+    return { stage, message, act: act ?? null };
   });
   acts.forEach((act, number) => {
     if (entries.some((entry) => entry.act === act)) return;
@@ -46,6 +48,18 @@ function pair(stage, messages, acts) {
     entries.splice(index, 0, { stage, message: null, act });
   });
   return entries;
+}
+
+/** Whether an act that was to be speech came to nothing: no words, or a social scenario's
+ *  act "none". */
+function isSilence({ request, text }) {
+  if (request.kind !== "SPEAK") return false;
+  if (text === "") return true;
+  try {
+    return JSON.parse(text)?.action_type === "none";
+  } catch {
+    return false;
+  }
 }
 
 function canRead(message, eyes) {
@@ -95,14 +109,29 @@ function phaseName(episode, stage) {
   return stage.phase.replaceAll("_", " ") + number;
 }
 
-/** Votes of a stage: [[what was chosen, by whom], …], most frequent first. Choices made
- *  in private are no vote, and two of them need no counting. */
-function tallyOf(entries) {
+/** Votes of a stage, in order: [{voter, text, target}], the target an agent or null. Choices
+ *  made in private are no vote, and two of them need no counting. */
+function ballotsOf(entries, seats) {
   const votes = entries.map(({ message }) => message)
     .filter((message) => message?.kind === "action" && message.audience === null);
-  const senders = new Map();
-  for (const { text, sender } of votes) senders.set(text, [...(senders.get(text) ?? []), sender]);
   if (votes.length < 3) return [];
+  return votes.map(({ sender, text }) => ({
+    voter: sender, text, target: namedIn(text, seats, sender),
+  }));
+}
+
+/** The one seat that a text names, if it names one: of several the longest name. */
+function namedIn(text, seats, except) {
+  const named = [...seats.values()]
+    .filter(({ agent, name }) => agent !== except && mentions(text, name))
+    .sort((one, other) => other.name.length - one.name.length);
+  return named[0]?.agent ?? null;
+}
+
+/** [[what was chosen, by whom], …], most frequent first. */
+function tallyOf(ballots) {
+  const senders = new Map();
+  for (const { text, voter } of ballots) senders.set(text, [...(senders.get(text) ?? []), voter]);
   return [...senders].sort((one, other) => other[1].length - one[1].length);
 }
 
@@ -127,6 +156,27 @@ function deathsOf(episode, entries, nameOf) {
     deaths.set(agent, { order: announcement.order, how });
   }
   return deaths;
+}
+
+/** Roles that the moderator told everyone together with their owner's name: agent → the
+ *  order of that message. */
+function revealedRoles(seats, entries) {
+  const revealed = new Map();
+  for (const { message, order } of entries) {
+    if (message?.sender !== MODERATOR || message.audience !== null) continue;
+    for (const sentence of message.text.split(/(?<=[.!?])\s/)) {
+      for (const { agent, name, role } of seats.values()) {
+        if (!role || revealed.has(agent) || !mentions(sentence, name)) continue;
+        if (mentions(sentence.replaceAll(name, " "), role)) revealed.set(agent, order);
+      }
+    }
+  }
+  return revealed;
+}
+
+/** What looks like an object of this page's data, where anything may stand. */
+function asObject(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
 }
 
 /** Whether a text holds a name as a word of its own. */

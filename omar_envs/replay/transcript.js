@@ -2,32 +2,13 @@
 
 // --- small parts ------------------------------------------------------------
 
-function avatar(agent) {
-  const seat = seats.get(agent);
-  const node = el("span", { class: "avatar", "aria-hidden": "true" }, [...nameOf(agent)][0] ?? "?");
-  node.style.setProperty("--hue", seat.hue);
-  return node;
-}
-
-function personName(agent) {
-  const node = el("bdi", { class: "name" }, nameOf(agent));
-  node.style.setProperty("--hue", seats.get(agent).hue);
-  return node;
-}
-
-function people(agents) {
-  const nodes = [];
-  agents.forEach((agent, index) => {
-    if (index) nodes.push(index === agents.length - 1 ? " and " : ", ");
-    nodes.push(el("bdi", {}, nameOf(agent)));
-  });
-  return nodes;
-}
-
-/** A seat's role, where the reader has asked for roles or looks through its eyes. */
-function roleTag(agent) {
+/** A seat's role, where these eyes know it: it is their own, they know everything, the game
+ *  had told everyone by then, or the reader has asked for it. */
+function roleTag(agent, order) {
   const { role } = seats.get(agent);
-  if (!role || !(state.roles || state.eyes === agent)) return null;
+  if (!role) return null;
+  const known = state.roles || state.eyes === agent || state.eyes === ALL;
+  if (!known && !(revealed.get(agent) <= order)) return null;
   return el("bdi", { class: "tag role" }, role);
 }
 
@@ -40,7 +21,7 @@ function audienceTag(message) {
 // --- the transcript ----------------------------------------------------------
 
 function replyParts(act) {
-  const split = games[state.game].replies[episode().turns.indexOf(act)];
+  const split = game().replies[episode().turns.indexOf(act)];
   return split ?? ["", act.reply.trim()];
 }
 
@@ -63,7 +44,7 @@ function invalidNode(act) {
   return el("div", { class: "invalid" },
     el("p", { class: "caption" }, icon("warning"), el("strong", {}, "Invalid act: "),
       el("bdi", {}, act.error)),
-    el("p", {}, "It counted as: ", act.text ? el("bdi", {}, act.text) : "silence", "."),
+    el("p", {}, "It counted as: ", isSilence(act) ? "silence" : el("bdi", {}, act.text), "."),
     el("p", { class: "caption" }, "Reply as written"),
     rest ? prose("p", rest, "raw") : el("p", { class: "raw" }, el("em", {}, empty)));
 }
@@ -94,29 +75,16 @@ function entryNode(entry) {
   }
   const words = message
     ? prose("p", message.text, "words")
-    : el("p", { class: "words" }, act.text ? el("bdi", {}, act.text) : "says nothing.");
-  const tags = [roleTag(sender), message && audienceTag(message)].filter(Boolean);
+    : el("p", { class: "words" }, isSilence(act) ? "says nothing." : el("bdi", {}, act.text));
+  const tags = [roleTag(sender, entry.order), message && audienceTag(message)].filter(Boolean);
   const head = el("header", {}, personName(sender));
   const bubble = el("div", { class: "bubble" }, head, reasoningNode(act));
   if (kind === "speech") bubble.append(words);
   else head.append(" ", words);
   head.append(...tags);
-  bubble.append(...[invalidNode(act), paidNode(act)].filter(Boolean));
+  bubble.append(...[invalidNode(act), creditNode(act), paidNode(act)].filter(Boolean));
   node.append(avatar(sender), bubble);
   return node;
-}
-
-function tallyNode(stageEntries) {
-  const tally = tallyOf(stageEntries);
-  if (!tally.length) return null;
-  const votes = tally.reduce((sum, [, senders]) => sum + senders.length, 0);
-  const rows = tally.map(([text, senders]) => {
-    const bar = el("span", { class: "bar", "aria-hidden": "true" });
-    bar.style.setProperty("--share", `${(100 * senders.length) / votes}%`);
-    return el("li", {}, el("span", { class: "count" }, String(senders.length)), bar,
-      el("span", {}, el("bdi", {}, text.replace(/[.]$/, "")), " — ", ...people(senders)));
-  });
-  return el("div", { class: "tally" }, el("h4", {}, "Tally"), el("ol", {}, ...rows));
 }
 
 function renderTranscript() {
@@ -134,22 +102,22 @@ function renderTranscript() {
         shown.push({ entry, node, text });
         part.append(node);
       }
-      const tally = tallyNode(own);
-      if (tally) [...part.querySelectorAll(".action")].at(-1).after(tally);
+      const votes = voteNode(ballotsOf(own, seats));
+      if (votes) [...part.querySelectorAll(".action")].at(-1).after(votes);
       return part;
     });
     return el("section", { class: `chapter ${time}` }, title, ...parts);
   });
   byId("chapters").replaceChildren(...chapters);
+  renderTrack();
   updateProgress();
 }
 
-/** Hides what comes after the current step and what the search does not find. */
+/** Hides what comes after the current step. */
 function updateProgress() {
   const last = state.step === null ? shown.length : Math.min(state.step, shown.length);
-  const query = state.query.trim().toLowerCase();
-  shown.forEach(({ node, text }, index) => {
-    node.hidden = index >= last || (query !== "" && !text.includes(query));
+  shown.forEach(({ node }, index) => {
+    node.hidden = index >= last;
     const current = state.step !== null && index === last - 1;
     node.classList.toggle("current", current);
     if (current) node.setAttribute("aria-current", "step");
@@ -158,23 +126,15 @@ function updateProgress() {
   for (const stage of document.querySelectorAll(".stage")) {
     stage.hidden = !stage.querySelector(".entry:not([hidden])");
     const tally = stage.querySelector(".tally");
-    if (tally) tally.hidden = query !== "" || tally.previousElementSibling.hidden;
+    if (tally) tally.hidden = tally.previousElementSibling.hidden;
   }
   for (const chapter of document.querySelectorAll(".chapter")) {
     chapter.hidden = !chapter.querySelector(".stage:not([hidden])");
   }
-  const scrubber = byId("scrubber");
-  scrubber.max = Math.max(shown.length, 1);
-  scrubber.value = last;
-  scrubber.disabled = shown.length === 0;
-  scrubber.setAttribute("aria-valuetext", `Message ${last} of ${shown.length}`);
-  byId("position").textContent = `${last} / ${shown.length}`;
-  const found = shown.filter(({ node }) => !node.hidden).length;
-  let note = "";
-  if (query) note = `${found} of ${shown.length} entries match the search.`;
-  else if (state.reasoning && state.eyes === PUBLIC) {
-    note = "Reasoning is private: choose a seat's eyes, or all-knowing, to read it.";
-  }
-  byId("note").textContent = note;
-  updateLives(last);
+  const unseen = state.reasoning && state.eyes === PUBLIC;
+  byId("note").textContent = unseen
+    ? "Reasoning is private: choose a seat's eyes, or all-knowing, to read it." : "";
+  updateTimeline(last);
+  updateSeats(last);
+  updateHits();
 }

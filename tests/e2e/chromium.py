@@ -38,7 +38,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 PATIENCE = 120
 """Seconds of silence after which the browser counts as lost."""
-KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "Tab": 9, "Enter": 13}
+KEYS = {
+    **{"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "Tab": 9, "Enter": 13},
+    **{"Escape": 27, " ": 32, "/": 191, "?": 191},
+}
+SHIFT = 8
 
 
 class Page:
@@ -154,7 +158,7 @@ class Page:
             menu.dispatchEvent(new Event("change"));
         }})()""")
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, *, shift: bool = False) -> None:
         """A real key press, as from a keyboard."""
         for kind in ("rawKeyDown", "keyUp"):
             self.send(
@@ -163,6 +167,7 @@ class Page:
                 key=key,
                 code=key,
                 windowsVirtualKeyCode=KEYS[key],
+                modifiers=SHIFT if shift else 0,
             )
 
     def resize(self, width: int, height: int, mobile: bool = False) -> None:
@@ -174,10 +179,10 @@ class Page:
             mobile=mobile,
         )
 
-    def prefer(self, scheme: str) -> None:
-        """Emulate a system set to ``light`` or ``dark``."""
+    def prefer(self, scheme: str, media: str = "screen") -> None:
+        """Emulate a system set to ``light`` or ``dark``, and ``screen`` or ``print``."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.send("Emulation.setEmulatedMedia", features=features)
+        self.send("Emulation.setEmulatedMedia", media=media, features=features)
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))

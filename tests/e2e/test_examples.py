@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.envs.judge_answers import judging
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SHOWN = {
+    "add_a_game.py": "did not know the word",
     "aec_loop.py": "'player_4': ",
     "watch_bots.py": "-> replay.html",
     "compare_policies.py": "both teams",
@@ -33,8 +35,23 @@ def run(name: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_every_example_is_listed() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*SHOWN, ENDPOINT, JUDGE}
+def run_elsewhere() -> set[str]:
+    """Examples of other libraries, and what they import of one another."""
+    root = EXAMPLES.parent
+    scripts = [*root.glob("checks/interop/*.py"), *root.glob("tests/interop/*.py")]
+    named = {
+        name
+        for script in scripts
+        for name in re.findall(r"examples\W{1,5}(\w+\.py)", script.read_text("utf-8"))
+    }
+    texts = [(EXAMPLES / name).read_text("utf-8") for name in named]
+    imported = {name for text in texts for name in re.findall(r"^from (\w+) import", text, re.M)}
+    return named | {f"{name}.py" for name in imported if (EXAMPLES / f"{name}.py").exists()}
+
+
+def test_every_example_is_run() -> None:
+    listed = {*SHOWN, ENDPOINT, JUDGE}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == listed | run_elsewhere()
 
 
 @pytest.mark.parametrize("name", [*SHOWN, ENDPOINT, JUDGE])

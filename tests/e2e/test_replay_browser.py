@@ -1,106 +1,28 @@
-"""The replay page in a real browser: what each reader sees, and what cannot happen there."""
+"""The replay page in a real browser: what each reader sees, step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from omar_envs import werewolf_v0
 from omar_envs.policy import RandomPolicy, ScriptedPolicy
-from omar_envs.replay import write_replay
 from omar_envs.rollout import play
-from omar_envs.types import Episode, Seat
-from tests.e2e.chromium import EXECUTABLE, Page
+from tests.e2e.chromium import Page
+from tests.e2e.replay_pages import EYES, SECRET_ROLES, TROUBLE, WORDS, search, show
 from tests.envs.episode_samples import (
     AGENTS,
     ANA,
     BEN,
     CHLOE,
     DEV,
-    NAMES,
     Recorder,
-    changed,
-    negotiation,
     speech,
     werewolf_game,
 )
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium: apt-get install chromium"),
-]
-
-WORDS = ".entry .words"
-EYES = ("public", *AGENTS, "all")
-SECRET_ROLES = {agent: f"ROLE-OF-{name}" for agent, name in NAMES.items()}
-
-CONTRASTS = """(() => {
-    const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-    const channels = (color) => {
-        paint.clearRect(0, 0, 1, 1);
-        paint.fillStyle = color;
-        paint.fillRect(0, 0, 1, 1);
-        return [...paint.getImageData(0, 0, 1, 1).data];
-    };
-    const luminance = (color) => channels(color).slice(0, 3)
-        .map((c) => c / 255)
-        .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-    const ground = (node) => {
-        const color = getComputedStyle(node).backgroundColor;
-        if (channels(color)[3] === 255 || !node.parentElement) return color;
-        return ground(node.parentElement);
-    };
-    const texts = [...document.querySelectorAll("body *")].filter((node) =>
-        node.checkVisibility() && !node.closest(".unseen, .skip, option, script")
-        && [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()));
-    return texts.map((node) => {
-        const [one, other] = [getComputedStyle(node).color, ground(node)].map(luminance);
-        const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-        return [ratio, `${node.tagName}.${node.className}: ${node.textContent.slice(0, 40)}`];
-    });
-})()"""
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with Page(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def replay(page: Page, tmp_path: Path) -> Iterator[Page]:
-    """The sample games, opened; whatever a test did, the page must have stayed quiet."""
-    page.resize(1300, 900)
-    page.prefer("light")
-    path = tmp_path / "replay.html"
-    write_replay(path, [secretive(werewolf_game()), negotiation()], title="Sample games")
-    page.open(path)
-    yield page
-    assert page.reported(*TROUBLE) == []
-    assert all(url.startswith("file:") for url in requested(page))
-
-
-TROUBLE = ("Log.entryAdded", "Runtime.exceptionThrown", "Audits.issueAdded", "Page.frameAttached")
-
-
-def requested(page: Page) -> list[str]:
-    return [event["request"]["url"] for event in page.reported("Network.requestWillBeSent")]
-
-
-def secretive(game: Episode) -> Episode:
-    """The game with roles that no message names."""
-    seats = [Seat(seat.agent, seat.name, SECRET_ROLES[seat.agent]) for seat in game.seats]
-    return changed(game, seats=tuple(seats), outcome=dict(game.outcome, winner="TEAM-1"))
-
-
-def show(page: Page, tmp_path: Path, *episodes: Episode, fragment: str = "") -> None:
-    path = tmp_path / "page.html"
-    write_replay(path, episodes)
-    page.open(path, fragment)
+pytestmark = pytest.mark.e2e
 
 
 # --- whose eyes -----------------------------------------------------------
@@ -192,21 +114,25 @@ def test_roles_rewards_and_result_wait_to_be_asked_for(replay: Page, eyes: str) 
     replay.select("#eyes", eyes)
     markup = replay.markup()
     for agent, role in SECRET_ROLES.items():
-        assert (role in markup) == (agent == eyes), role
-    for spoiler in ("TEAM-1", "+0.9", "judge", "Outcome in full"):
+        assert (role in markup) == (eyes in (agent, "all")), role
+    # Nobody at the table knows what plays the others.
+    assert ("POLICY" in markup) == (eyes == "all")
+    for spoiler in ("TEAM-1", "+0.9", "n/d", "Outcome in full"):
         assert spoiler not in markup
-    replay.click("#roles")
+    replay.click("#show-roles")
     for role in SECRET_ROLES.values():
         assert role in replay.text("#seats")
     assert "Winner: TEAM-1" in replay.text("#result")
-    replay.click("#roles")
+    replay.click("#show-roles")
     assert "TEAM-1" not in replay.markup()
 
 
 def test_the_result_has_rewards_by_component(replay: Page) -> None:
     replay.click("#result button")
-    assert replay.texts("thead th") == ["Seat", "Total", "invalid", "judge", "outcome"]
-    rows = replay.run("[...document.querySelectorAll('tbody tr')].map((row) => row.innerText)")
+    assert replay.texts(".rewards thead th") == ["Seat", "Total", "invalid", "judge", "outcome"]
+    rows = replay.run(
+        "[...document.querySelectorAll('.rewards tbody tr')].map((row) => row.innerText)"
+    )
     assert [row.split() for row in rows][2:4] == [
         ["Chloe", "+0.9", "0", "n/d", "+0.9"],
         ["Dev", "+0.8", "−0.2", "n/d", "+1"],
@@ -220,12 +146,12 @@ def test_reasoning_shows_to_its_own_seat_behind_a_switch(replay: Page) -> None:
     for eyes in EYES:
         replay.select("#eyes", eyes)
         assert not [thought for thought in thoughts if thought in replay.markup()]
-        replay.click("#reasoning")
+        replay.click("#show-reasoning")
         text = replay.text()
         for thought, owner in thoughts.items():
             assert (thought in text) == (eyes in (owner, "all"))
         assert "<think>" not in replay.markup() and "&lt;think" not in replay.markup()
-        replay.click("#reasoning")
+        replay.click("#show-reasoning")
 
 
 def test_invalid_acts_show_reason_and_reply_to_their_own_seat(replay: Page) -> None:
@@ -256,6 +182,60 @@ def test_votes_are_counted(replay: Page) -> None:
         "2votes for Ana — Ben and Dev",
         "1votes for Ben — Ana",
     ]
+
+
+FIRST_VOTE = ["Ana → Ben", "Ben → Ema", "Dev → Ema", "Ema → Ben"]
+
+
+def test_votes_stand_in_a_table_and_as_arrows(replay: Page) -> None:
+    rows = replay.run(
+        "[...document.querySelector('.votes').tBodies[0].rows].map((row) => row.innerText)"
+    )
+    assert [" → ".join(row.split()) for row in rows] == FIRST_VOTE
+    label = replay.run("document.querySelector('.arrows').getAttribute('aria-label')")
+    assert label == f"Votes: {'; '.join(FIRST_VOTE)}"
+    assert replay.run("document.querySelectorAll('.arrows')[0].querySelectorAll('.arrow').length")
+    # An arrow's point lies by the face of who was voted for.
+    gaps = replay.run("""(() => {
+        const drawing = document.querySelector(".arrows");
+        const middle = (node) => {
+            const { x, y, width, height } = node.getBoundingClientRect();
+            return [x + width / 2, y + height / 2];
+        };
+        const faces = new Map([...drawing.querySelectorAll(".label")].map((label) =>
+            [label.textContent, middle(label.parentNode.querySelector(".body"))]));
+        const votes = drawing.getAttribute("aria-label").slice(7).split("; ");
+        return [...drawing.querySelectorAll(".arrow polygon")].map((point, index) => {
+            const [x, y] = middle(point);
+            const to = faces.get(votes[index].split(" → ")[1]);
+            return Math.min(...[...faces.values()].map((at) => Math.hypot(at[0] - x, at[1] - y)))
+                === Math.hypot(to[0] - x, to[1] - y);
+        });
+    })()""")
+    assert gaps == [True] * 4
+
+
+def test_the_votes_so_far_are_those_of_the_timeline(replay: Page) -> None:
+    assert replay.texts(".so-far thead th") == ["Seat", "Day 1", "Day 2"]
+    replay.press("Home")
+    assert replay.texts(".so-far") == []
+    words = replay.run(f"[...document.querySelectorAll('{WORDS}')].map((n) => n.textContent)")
+    for _ in range(words.index("votes for Ben.") + 3):
+        replay.press("ArrowRight")
+    assert replay.texts(".so-far thead th") == ["Seat", "Day 1"]
+
+
+def test_an_abstention_has_no_arrow(page: Page, tmp_path: Path) -> None:
+    game = Recorder()
+    game.stage("vote", "Day 1")
+    game.choose(ANA, "votes for", BEN)
+    game.choose(BEN, "votes for", ANA)
+    game.choose(DEV, "abstains, as", DEV)
+    show(page, tmp_path, game.episode())
+    assert page.run("document.querySelectorAll('.arrow').length") == 2
+    assert "Dev → abstains, as Dev." in page.run(
+        "document.querySelector('.arrows').getAttribute('aria-label')"
+    )
 
 
 def test_deaths_are_marked_when_they_are_announced(replay: Page) -> None:
@@ -295,6 +275,49 @@ def test_arrow_keys_step_through_the_messages(replay: Page) -> None:
     assert replay.texts(WORDS) == everything[:1]
 
 
+def test_space_plays_and_a_question_mark_tells_of_the_keys(replay: Page) -> None:
+    replay.press("Home")
+    replay.press(" ")
+    assert replay.run("document.getElementById('play').getAttribute('aria-label')") == "Pause"
+    replay.press(" ")
+    assert replay.run("document.getElementById('play').getAttribute('aria-label')") == "Play"
+    replay.press("?", shift=True)
+    assert replay.run("document.getElementById('help').open")
+    assert "play, pause" in replay.text("#help")
+    replay.press("ArrowRight")
+    assert replay.text("#position").startswith("1 /")
+    replay.click("#help-close")
+    assert not replay.run("document.getElementById('help').open")
+
+
+def test_the_track_has_a_part_for_each_chapter_and_a_mark_for_each_death(replay: Page) -> None:
+    assert replay.texts(".part") == ["Night 1", "Day 1", "Night 2", "Day 2"]
+    assert len(replay.texts(".fallen")) == 3
+    replay.click(".part:nth-child(3)")
+    assert replay.texts("[aria-current=step] .words") == ["Night 2 begins."]
+    # What has not happened yet is not marked.
+    assert len(replay.texts(".fallen")) == 2
+
+
+def test_a_role_is_known_from_where_the_game_tells_it(page: Page, tmp_path: Path) -> None:
+    show(page, tmp_path, werewolf_game())
+    known = """[...document.querySelectorAll(".known-role")].map((node) => node.textContent)"""
+    assert page.run(known) == ["werewolf", "", "villager", "", "werewolf"]
+    page.press("Home")
+    assert page.run(known) == [""] * 5
+    page.press("ArrowRight")
+    assert page.run(known) == ["", "", "villager", "", ""]
+    page.select("#eyes", BEN)
+    assert page.run(known) == ["", "seer", "villager", "", ""]
+
+
+def test_the_focus_stays_where_it_was(replay: Page) -> None:
+    replay.run(f"document.querySelector('.seat[data-agent={BEN}]').focus()")
+    replay.press("Enter")
+    replay.click(f".seat[data-agent={BEN}]")
+    assert replay.run("document.activeElement.dataset.agent") == BEN
+
+
 def test_the_scrubber_steps_too_and_takes_its_own_keys(replay: Page) -> None:
     replay.run("""(() => {
         const scrubber = document.getElementById("scrubber");
@@ -316,19 +339,69 @@ def test_another_pair_of_eyes_keeps_the_place(replay: Page) -> None:
     assert replay.text("#position").startswith("2 /")
 
 
-def test_search_finds_words_that_these_eyes_see(replay: Page) -> None:
-    search = """(() => {
-        const box = document.getElementById("search");
-        box.value = %r;
-        box.dispatchEvent(new Event("input"));
-    })()"""
-    replay.run(search % "SEER")
-    assert replay.texts(WORDS) == ["I am the seer. I looked at Ema, and she is a werewolf."]
-    assert replay.text("#note") == "1 of 22 entries match the search."
+def current_hit(page: Page) -> tuple[str, str]:
+    """What is told of the hits, and the words of the entry of the current one."""
+    return page.text("#hits"), "".join(page.texts(".found .words"))
+
+
+def test_search_counts_hits_and_steps_through_them(replay: Page) -> None:
+    search(replay, "SEER")
+    assert replay.text("#hits") == "1 hit"
+    # Nothing is hidden for it.
+    assert len(replay.texts(WORDS)) == 22
     replay.select("#eyes", ANA)
-    assert len(replay.texts(WORDS)) == 2
-    replay.run(search % "")
-    assert len(replay.texts(WORDS)) > 20
+    # Once in the wolves' chat.
+    assert replay.text("#hits") == "2 hits"
+    told = []
+    for key in ("#hit-next", "#hit-next", "#hit-next", "#hit-back"):
+        replay.click(key)
+        told.append(current_hit(replay))
+    assert told[0] == ("1 of 2", "Ben talks like a seer. Him first?")
+    assert told[1][0] == "2 of 2" and told[1][1].startswith("I am the seer.")
+    assert told[2] == told[0] and told[3] == told[1]
+    search(replay, "no such words")
+    assert replay.text("#hits") == "no hits"
+    assert replay.run("document.getElementById('hit-next').disabled")
+
+
+def test_search_finds_names_and_nothing_beyond_the_current_step(replay: Page) -> None:
+    search(replay, "chloe")
+    everything = replay.text("#hits")
+    assert everything == "3 hits"  # killed, was a villager, "Poor Chloe!"
+    replay.press("Home")
+    assert replay.text("#hits") == "no hits"
+    replay.press("ArrowRight")
+    assert replay.text("#hits") == "2 hits"
+    # All that Dev says, by the name above it.
+    search(replay, "dev")
+    replay.press("End")
+    marked = replay.run("[...CSS.highlights.get('hits')].map((range) => range.toString())")
+    assert set(marked) == {"Dev"} and len(marked) == replay.run(
+        """[...document.querySelectorAll(".entry .name, .entry .words")]
+            .reduce((sum, node) => sum + node.textContent.split("Dev").length - 1, 0)"""
+    )
+
+
+def test_search_by_keys(replay: Page) -> None:
+    replay.press("/")
+    assert replay.run("document.activeElement.id") == "search"
+    search(replay, "ana")
+    replay.press("Enter")
+    replay.press("Enter")
+    assert replay.text("#hits").startswith("2 of ")
+    replay.press("Enter", shift=True)
+    assert replay.text("#hits").startswith("1 of ")
+    replay.press("Escape")
+    assert replay.text("#hits") == ""
+    assert replay.run("document.getElementById('search').value") == ""
+
+
+def test_search_unfolds_a_long_text_where_the_words_are(page: Page, tmp_path: Path) -> None:
+    show(page, tmp_path, speech("word " * 2000 + "needle " + "word " * 2000))
+    assert "needle" not in page.texts(WORDS)[0]
+    search(page, "needle")
+    assert page.text("#hits") == "1 hit"
+    assert "needle" in page.texts(WORDS)[0]
 
 
 def test_the_other_game_is_a_click_away(replay: Page) -> None:
@@ -338,15 +411,16 @@ def test_the_other_game_is_a_click_away(replay: Page) -> None:
     assert replay.texts(".name")[:2] == ["Lena", "Omar"]
     assert replay.run("document.getElementById('eyes').value") == "public"
     assert replay.texts(".status") == ["", ""]
-    replay.click("#roles")
+    replay.click("#show-roles")
     assert "Cut short by a limit" in replay.text("#result")
 
 
 def test_an_address_leads_back_to_the_same_place(replay: Page, tmp_path: Path) -> None:
     replay.select("#eyes", BEN)
-    replay.click("#reasoning")
+    replay.click("#show-reasoning")
     replay.press("Home")
     replay.press("ArrowRight")
+    replay.wait_for("location.hash.includes('step=2')")
     fragment, before = replay.run("[location.hash, document.body.innerText]")
     replay.open(tmp_path / "replay.html", fragment)
     assert replay.run("document.body.innerText") == before
@@ -361,154 +435,3 @@ def test_play_goes_on_by_itself_and_pauses(replay: Page) -> None:
     assert replay.run("document.getElementById('play').getAttribute('aria-label')") == "Pause"
     replay.click("#play")
     assert replay.run("document.getElementById('play').getAttribute('aria-label')") == "Play"
-
-
-# --- looks ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("eyes", ["all", DEV])
-def test_every_text_has_contrast(replay: Page, scheme: str, eyes: str) -> None:
-    replay.prefer(scheme)
-    replay.select("#eyes", eyes)
-    replay.click("#roles")
-    replay.click("#reasoning")
-    pairs = replay.run(CONTRASTS)
-    assert len(pairs) > 50
-    assert [text for ratio, text in pairs if ratio < 4.5] == []
-
-
-def test_the_theme_follows_the_system_unless_told(replay: Page) -> None:
-    ground = "getComputedStyle(document.body).backgroundColor"
-    light = replay.run(ground)
-    replay.prefer("dark")
-    dark = replay.run(ground)
-    assert dark != light
-    replay.select("#theme", "light")
-    assert replay.run(ground) == light
-
-
-@pytest.mark.parametrize("width", [320, 390, 800, 1100, 1920])
-def test_nothing_runs_off_the_side(replay: Page, width: int) -> None:
-    replay.resize(width, 800, mobile=width < 500)
-    replay.select("#eyes", "all")
-    replay.click("#roles")
-    assert replay.run("document.documentElement.scrollWidth") <= width
-    right = replay.run("""[...document.querySelectorAll(".bubble, .line")]
-        .map((node) => node.getBoundingClientRect().right)""")
-    assert max(right) <= width
-
-
-def test_every_control_has_a_name(replay: Page) -> None:
-    nameless = replay.run("""[...document.querySelectorAll("button, input, select")]
-        .filter((node) => node.checkVisibility())
-        .filter((node) => !(node.getAttribute("aria-label") || node.textContent.trim()
-            || node.labels?.[0]?.textContent.trim()))
-        .map((node) => node.outerHTML)""")
-    assert nameless == []
-
-
-# --- hostile and odd input ------------------------------------------------
-
-HOSTILE = (
-    "</script><script>window.pwned = 1</script>"
-    "<img src=x onerror='window.pwned = 2'><svg onload=window.pwned=3>"
-    "<a href='javascript:pwned=4'>x</a><style>*{display:none}</style>"
-    "{{script}} &lt;b&gt; \u202edesrever\u202c \u2066\u2028"
-)
-
-
-def test_hostile_text_shows_as_text_and_runs_nothing(page: Page, tmp_path: Path) -> None:
-    names = dict(NAMES, **{ANA: HOSTILE, BEN: "__proto__"})
-    game = Recorder(names)
-    game.stage(HOSTILE, HOSTILE, HOSTILE)
-    game.say(ANA, HOSTILE, (ANA, BEN), f"<think>{HOSTILE}</think>")
-    game.silent(ANA, HOSTILE, HOSTILE)
-    roles = [Seat(agent, name, HOSTILE, HOSTILE) for agent, name in names.items()]
-    episode = game.episode(
-        seats=tuple(roles),
-        env=HOSTILE,
-        outcome={"winner": HOSTILE, HOSTILE: {HOSTILE: [HOSTILE]}, "deaths": [None, {"agent": 2}]},
-        rewards={agent: {HOSTILE: 1.0} for agent in names},
-    )
-    path = tmp_path / "page.html"
-    write_replay(path, [episode, episode], title=HOSTILE)
-    page.open(path, "#eyes=all&roles=1&reasoning=1")
-    assert page.texts(WORDS)[:2] == [HOSTILE, HOSTILE]
-    assert page.run("document.title").startswith("</script>")
-    page.press("ArrowRight")
-    page.run("document.querySelectorAll('details, summary').forEach((n) => n.click())")
-    assert page.run("window.pwned") is None
-    assert page.run("document.querySelectorAll('img, a:not(#skip), script, iframe').length") == 2
-    assert page.reported(*TROUBLE, "Page.javascriptDialogOpening") == []
-    assert all(url.startswith("file:") for url in requested(page))
-
-
-def test_the_policy_holds_even_if_markup_got_in(replay: Page) -> None:
-    replay.run("""(() => {
-        const script = document.createElement("script");
-        script.textContent = "window.pwned = 1";
-        document.body.append(script);
-        const image = document.createElement("img");
-        image.setAttribute("onerror", "window.pwned = 2");
-        image.src = "https://example.com/pixel.png";
-        document.body.append(image);
-    })()""")
-    replay.run("fetch('https://example.com/').catch(() => 0)")
-    assert replay.run("window.pwned") is None
-    assert (
-        replay.run("fetch('https://example.com/').then(() => 'sent', () => 'blocked')") == "blocked"
-    )
-    blocked = [entry["entry"]["text"] for entry in replay.reported("Log.entryAdded")]
-    assert len(blocked) >= 3 and all("Content Security Policy" in text for text in blocked)
-    replay.events.clear()
-
-
-def test_direction_overrides_stay_inside_their_text(page: Page, tmp_path: Path) -> None:
-    override = "\u202eevil"
-    show(page, tmp_path, speech(override, names=dict(NAMES, **{ANA: override})))
-    styles = page.run("""[...document.querySelectorAll("bdi, .prose")]
-        .map((node) => getComputedStyle(node).unicodeBidi)""")
-    assert styles and set(styles) <= {"isolate", "plaintext"}
-    assert override in page.texts(WORDS)
-    options = page.run("[...document.getElementById('eyes').options].map((o) => o.text).join()")
-    assert "\u202e" not in options and "evil" in options
-
-
-def test_a_text_of_a_megabyte_opens_and_unfolds(page: Page, tmp_path: Path) -> None:
-    text = "\U0001f43a<b>wolf " * 100_000
-    show(page, tmp_path, speech(text))
-    assert len(page.text()) < 10_000
-    assert "Show all 1,000,000 characters" in page.text(WORDS)
-    page.click(".more")
-    assert page.run(f"document.querySelector({WORDS!r}).textContent.length") == 1_000_000
-    page.resize(320, 700)
-    assert page.run("document.documentElement.scrollWidth") <= 320
-
-
-def test_odd_episodes_open_quietly(page: Page, tmp_path: Path) -> None:
-    silent = Recorder()
-    silent.stage("discussion", "Day 1")
-    silent.stages.append(msgspec.structs.replace(silent.stages[0], turn=5, label=""))
-    odd = [
-        silent.episode(),
-        Recorder({}).episode(seats=(), rewards={}),
-        silent.episode(outcome={"deaths": 3, "winner": None, "scores": {ANA: None}}),
-        silent.episode(outcome={"deaths": [{"agent": ANA, "day": 1, "cause": "constructor"}]}),
-        silent.episode(config={"private_tags": None}, seats=tuple(Seat(a, "") for a in AGENTS)),
-        changed(werewolf_game(), stages=tuple(reversed(werewolf_game().stages))),
-    ]
-    for number in range(1, len(odd) + 1):
-        show(page, tmp_path, *odd, fragment=f"#game={number}&eyes=all&roles=1")
-        page.press("ArrowRight")
-        page.press("ArrowLeft")
-        page.click("#play")
-        page.click("#play")
-        assert page.reported(*TROUBLE) == []
-        assert "Result" in page.text("#result") or "Winner" in page.text("#result")
-
-
-def test_a_page_without_games_says_so(page: Page, tmp_path: Path) -> None:
-    show(page, tmp_path)
-    assert "There is no game in this replay." in page.text()
-    assert page.reported(*TROUBLE) == []

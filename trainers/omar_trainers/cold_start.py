@@ -45,7 +45,7 @@ from omar_trainers.resuming import checkpoints
 from omar_trainers.resuming.resume import check_same_run, choose_checkpoint, fingerprint
 from omar_trainers.sft import Example
 from omar_trainers.tokens import ChatTokenizer
-from omar_trainers.train import FINAL_FOLDER, HOUSE
+from omar_trainers.train import FINAL_FOLDER, HOUSE, refuse_unknown
 
 REPORT_FILE = "cold_start.json"
 
@@ -124,8 +124,10 @@ def parse(argv: Sequence[str]) -> tuple[ColdStartConfig, ModelConfig]:
         ConfigError: an unknown argument, or a bad value.
     """
     parser = _Parser((ColdStartConfig, ModelConfig), prog="omar-envs sft", allow_abbrev=False)
+    words = _in_full(argv)
+    refuse_unknown(parser, words)
     try:
-        config, model = parser.parse_args_and_config(list(_in_full(argv)))
+        config, model = parser.parse_args_and_config(words)
     except ConfigError:
         raise
     except (TypeError, ValueError) as error:

@@ -37,10 +37,30 @@ class Targets(NamedTuple):
     """Attributes:
     advantages: (B, T), 0 on tokens that are not the seat's own.
     returns: (B, T), what the critic should have said; all 0 without a critic.
+    turn_advantages: (B, K), A_k where the estimator has them.
     """
 
     advantages: Tensor
     returns: Tensor
+    turn_advantages: Tensor | None = None
+
+
+class Credit(NamedTuple):
+    """What a batch's tokens are credited, in the unit of rewards: not whitened.
+
+    Attributes:
+        advantages: (B, T), 0 on tokens that the policy does not learn from.
+        values: (B, T), what the critic says before each token; None without one.
+        turn_advantages: (B, K), A_k; None where the estimator has none.
+    """
+
+    advantages: Tensor
+    values: Tensor | None = None
+    turn_advantages: Tensor | None = None
+
+    def row(self, index: int) -> Credit:
+        """The same of one row, without the dimension B."""
+        return Credit(*(None if part is None else part[index] for part in self))  # type: ignore[arg-type]
 
 
 def critic_targets(
@@ -84,7 +104,7 @@ def critic_targets(
         pseudo_reward=args.pseudo_reward,
         keep_turn=tensors.keep_turn,
     )
-    return Targets(result.advantages, result.returns)
+    return Targets(result.advantages, result.returns, result.turn_advantages)
 
 
 class RowReturn(NamedTuple):
@@ -142,6 +162,8 @@ class TargetEstimator:
         self._role_baseline = RoleBaseline(args.rae_decay)
         self._critic: CriticLearner | None = None
         self._ready = False
+        self.credit: Credit | None = None
+        """Of the batch that :meth:`targets` was asked about last."""
         if args.uses_critic:
             if args.critic == "lora" and is_sharded(accelerator):
                 raise ConfigError(
@@ -193,6 +215,7 @@ class TargetEstimator:
         kept, acted = kept_tokens(tensors), policy_tokens(tensors)
         if self._critic is None:
             raw = self._row_advantages(facts, acted.any(1)).to(acted.device)[:, None] * acted
+            self.credit = Credit(raw)
             return {"advantages": self._whiten(raw, acted, facts)}, advantage_means(
                 raw, acted, tensors.turn_index, facts
             )
@@ -203,6 +226,8 @@ class TargetEstimator:
             values = self._read_values(self._critic, batch)
             found = critic_targets(self._args, tensors, values, token_rewards)
         seconds = time.perf_counter() - started
+        raw = torch.where(acted, found.advantages, 0.0)
+        self.credit = Credit(raw, values.before, found.turn_advantages)
         mean, deviation = self._critic.units
         means = advantage_means(found.advantages, acted, tensors.turn_index, facts) | {
             "critic/explained_variance": explained_variance(values.before, found.returns, kept),
@@ -213,7 +238,7 @@ class TargetEstimator:
             "time/values": Mean(seconds, 1),
         }
         return {
-            "advantages": self._whiten(torch.where(acted, found.advantages, 0.0), acted, facts),
+            "advantages": self._whiten(raw, acted, facts),
             "values": values.before,
             "returns": found.returns,
             "critic_mask": kept,

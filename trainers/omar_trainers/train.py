@@ -38,6 +38,7 @@ from omar_envs.errors import ConfigError, OmarError
 from omar_trainers.config import OMARConfig
 from omar_trainers.guards import STOPPED, TrainingError
 from omar_trainers.house import house_directory
+from omar_trainers.recipe_files import recipe_path
 from omar_trainers.resuming.checkpoints import last_checkpoint
 from omar_trainers.resuming.interruption import INTERRUPTED, TERMINATED, Terminated
 from omar_trainers.shown.summary import report
@@ -54,25 +55,6 @@ class _Parser(TrlParser):
         raise ConfigError(message)
 
 
-def recipe_path(recipe: str) -> Path:
-    """The file of a recipe: a path, or the name of a bundled one.
-
-    Raises:
-        ConfigError: there is none; the message lists the bundled ones.
-    """
-    if Path(recipe).is_file():
-        return Path(recipe)
-    here = Path(__file__).resolve().parent
-    # Beside the package in a source tree, inside it in a wheel.
-    folders = [here.parent / "recipes", here / "recipes"]
-    for folder in folders:
-        for name in (recipe, f"{recipe}.yaml"):
-            if (folder / name).is_file():
-                return folder / name
-    bundled = sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
-    raise ConfigError(f"there is no recipe {recipe!r}: give a YAML file, or {', '.join(bundled)}")
-
-
 def parse(argv: Sequence[str]) -> tuple[OMARConfig, ModelConfig]:
     """Settings from a recipe and the command line.
 
@@ -86,11 +68,7 @@ def parse(argv: Sequence[str]) -> tuple[OMARConfig, ModelConfig]:
         path = recipe_path(recipe)
         _check_keys(path)
         args += ["--config", str(path)]
-    known = {option for action in parser._actions for option in action.option_strings}
-    for argument in args:
-        name = argument.split("=")[0]
-        if name.startswith("--") and name not in known and name != "--config":
-            raise ConfigError(f"unknown argument {name}{_suggestion(name, known)}")
+    refuse_unknown(parser, args)
     try:
         config, model = parser.parse_args_and_config(args)
     except OmarError:
@@ -208,6 +186,19 @@ def _take(args: list[str], option: str) -> str | None:
             args.pop(i)
             return args.pop(i)
     return None
+
+
+def refuse_unknown(parser: TrlParser, words: Sequence[str]) -> None:
+    """Name the nearest setting to one that there is not.
+
+    Raises:
+        ConfigError: ``words`` has an option that ``parser`` does not know.
+    """
+    known = {option for action in parser._actions for option in action.option_strings}
+    for word in words:
+        name = word.split("=")[0]
+        if name.startswith("--") and name not in known and name != "--config":
+            raise ConfigError(f"unknown argument {name}{_suggestion(name, known)}")
 
 
 def _check_keys(path: Path) -> None:

@@ -92,6 +92,7 @@ from omar_trainers.selfplay import (
 from omar_trainers.shown.game_text import games_path, write_games
 from omar_trainers.shown.model_card import model_card
 from omar_trainers.shown.phases import phase_means
+from omar_trainers.shown.token_credit import write_credited_games
 from omar_trainers.shown.tracked_games import send_text
 from omar_trainers.targets import TargetEstimator, policy_tokens
 from omar_trainers.tokens import ChatTokenizer, decode_reply
@@ -454,6 +455,7 @@ class OMARTrainer(ResumableTrainer):
         with memory_guard("scoring"):
             targets, means = self.estimator.targets(batch, self._tensors, facts, token_rewards)
         self._means.append(means)
+        self._keep_credited_games()
         batch |= targets
         acted = policy_tokens(self._tensors)
         count = self.accelerator.gather(acted.sum()).sum()
@@ -478,6 +480,16 @@ class OMARTrainer(ResumableTrainer):
             for batch in sort_by_length(batches[start : start + size])
         ]
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _keep_credited_games(self) -> None:
+        args, credit = self.args, self.estimator.credit
+        if not (args.log_games and args.log_credit and self.is_world_process_zero()):
+            return
+        assert self._round is not None and credit is not None  # of this iteration
+        path = games_path(args.output_dir, self._iteration + 1).with_suffix(".jsonl")
+        write_credited_games(
+            path, self._round, args.log_games, credit, self._tokenizer, args.advantage
+        )
 
     def _token_rewards(self, batch: dict[str, Any]) -> Tensor | None:
         """The KL as a reward on each own token (B, T), where it is set to be one."""

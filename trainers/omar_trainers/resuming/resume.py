@@ -42,7 +42,7 @@ FREE_SETTINGS = frozenset(
         # How long the run is and how often it is saved.
         *("total_iterations", "save_iterations", "keep_rollouts"),
         # What is shown or watched, and when it stops.
-        *("progress", "log_games", "watch", "watch_every", "watch_games"),
+        *("progress", "log_games", "log_credit", "watch", "watch_every", "watch_games"),
         *("alarm", "alarm_entropy_low", "alarm_entropy_high"),
         *("alarm_repetition", "alarm_patience"),
         *("max_unscored_fraction", "max_grad_norm_stop"),

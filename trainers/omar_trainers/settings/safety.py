@@ -61,6 +61,8 @@ class SafetySettings:
         progress: draw a progress bar (on a terminal) or print a line per iteration.
         log_games: games per iteration that are written as text to ``games/`` of the
             output folder.
+        log_credit: keep those games as episodes as well, with the advantage and the
+            critic's value of every token, for ``omar-envs replay OUTPUT_DIR/games``.
     """
 
     turn_filter: Literal["none", "rules", "judge"] = field(
@@ -113,6 +115,9 @@ class SafetySettings:
     progress: bool = field(default=True, metadata={"help": "Show progress while training."})
     log_games: int = field(
         default=2, metadata={"help": "Games per iteration that are written as text."}
+    )
+    log_credit: bool = field(
+        default=True, metadata={"help": "Keep those games with every token's advantage and value."}
     )
 
     def _check_safety(self) -> None:

@@ -1,0 +1,115 @@
+"""Files and folders to episodes, with what lies beside them.
+
+Beside ``games.jsonl`` may lie ``games.tokens.jsonl`` (:mod:`omar_envs.replay.token_data`)
+and ``games.judged.jsonl`` (what ``omar-envs judge`` writes); both are found by their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from omar_envs.errors import EpisodeError
+from omar_envs.judge.saved import JudgedEpisode, read_judged
+from omar_envs.replay.token_data import TOKEN_DATA_SUFFIX, EpisodeTokens, read_token_data
+from omar_envs.transcript import StrPath, iter_episodes
+from omar_envs.types import Episode
+
+JUDGED_SUFFIX = ".judged.jsonl"
+
+
+class ForReplay(NamedTuple):
+    """Attributes:
+    episodes: in the order of the files, and of the lines in each.
+    token_data, judgements: all that lay beside the files.
+    files: where the episodes are from.
+    """
+
+    episodes: list[Episode]
+    token_data: list[EpisodeTokens]
+    judgements: list[JudgedEpisode]
+    files: list[Path]
+
+
+class _Header(msgspec.Struct):
+    schema_version: int
+
+
+_HEADER = msgspec.json.Decoder(_Header)
+
+
+def read_for_replay(
+    paths: Iterable[StrPath],
+    *,
+    tokens: Iterable[StrPath] = (),
+    judged: Iterable[StrPath] = (),
+) -> ForReplay:
+    """Read episodes from files, and from folders.
+
+    Args:
+        paths: files of episodes as JSON lines, and folders: of those every such file in
+            them and below, by name. Files with other JSON lines, as a training run's
+            folder has them, are passed over there.
+        tokens, judged: files of token data and of judgements that lie elsewhere.
+
+    Raises:
+        EpisodeError: a file cannot be read or is damaged, or a folder holds no episodes.
+    """
+    named = [Path(path) for path in judged]
+    for path in named:
+        if not path.exists():
+            raise EpisodeError(f"{path} cannot be read: there is no such file.")
+    found = list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+    return ForReplay(
+        episodes=[episode for file in found for episode in iter_episodes(file)],
+        token_data=[
+            *(item for file in found for item in _tokens_beside(file)),
+            *(item for path in tokens for item in read_token_data(path)),
+        ],
+        judgements=[
+            line
+            for path in (*(_beside(file, JUDGED_SUFFIX) for file in found), *named)
+            for line in read_judged(path)
+        ],
+        files=found,
+    )
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    found = [file for file in sorted(path.rglob("*.jsonl")) if _holds_episodes(file)]
+    if not found:
+        raise EpisodeError(f"There are no episodes in {path}, nor in the folders below it.")
+    yield from found
+
+
+def _holds_episodes(file: Path) -> bool:
+    """By its first line; a damaged one counts, so that its error is not passed over."""
+    if file.name.endswith((TOKEN_DATA_SUFFIX, JUDGED_SUFFIX)):
+        return False
+    try:
+        with file.open("rb") as opened:
+            first = opened.readline()
+    except OSError as error:
+        raise EpisodeError(f"{file} cannot be read: {error.strerror}.") from None
+    try:
+        _HEADER.decode(first)
+    except msgspec.ValidationError:
+        return False
+    except (msgspec.DecodeError, RecursionError):
+        return b'"schema_version"' in first
+    return True
+
+
+def _tokens_beside(file: Path) -> list[EpisodeTokens]:
+    beside = _beside(file, TOKEN_DATA_SUFFIX)
+    return read_token_data(beside) if beside.exists() else []
+
+
+def _beside(file: Path, suffix: str) -> Path:
+    return file.with_name(file.name.removesuffix(".jsonl") + suffix)
