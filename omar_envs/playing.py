@@ -156,6 +156,7 @@ def play_games(
     policy_for: PolicyFor,
     *,
     progress: Callable[[int], None] | None = None,
+    on_end: Callable[[int, Episode], None] | None = None,
 ) -> list[Episode]:
     """Play ``len(seeds)`` games on ``len(envs)`` environments at once.
 
@@ -167,6 +168,7 @@ def play_games(
         seeds: the ``reset`` seed of every game.
         policy_for: policy of each game number (index in ``seeds``) and agent.
         progress: called with the number of finished games whenever it grows.
+        on_end: called with each game's number and episode as it ends.
 
     Returns:
         One episode per seed, in the order of ``seeds``.
@@ -177,7 +179,7 @@ def play_games(
     if len({id(slot) for slot in slots}) < len(slots):
         raise ConfigError("one environment cannot play two games at once: make one for each slot")
     with _waiting_for_judgement(slots), Judging() as judging:
-        return _play_all(envs, slots, seeds, policy_for, judging, progress)
+        return _play_all(envs, slots, seeds, policy_for, judging, progress, on_end)
 
 
 def _play_all(
@@ -187,6 +189,7 @@ def _play_all(
     policy_for: PolicyFor,
     judging: Judging,
     progress: Callable[[int], None] | None,
+    on_end: Callable[[int, Episode], None] | None,
 ) -> list[Episode]:
     waiting_seeds = deque(enumerate(seeds))
     live: dict[int, int] = {}
@@ -203,6 +206,8 @@ def _play_all(
 
     def end(slot: int, number: int) -> list[int]:
         done[number] = _named(slots[slot].episode(), number, policy_for)
+        if on_end is not None:
+            on_end(number, done[number])
         return start(slot)
 
     desk = _Desk()
