@@ -17,7 +17,7 @@ from omar_envs.playing import AnyEnv, conversation, one_policy, play_games
 from omar_envs.policy import Policy
 from omar_envs.types import Episode
 
-__all__ = ["game_seed", "make", "play", "play_games", "replay", "run"]
+__all__ = ["game_seed", "make", "play", "play_games", "played_again", "replay", "run"]
 
 ENVS: dict[str, Callable[..., ConversationEnv]] = {
     "werewolf_v0": werewolf_v0.raw_env,
@@ -107,18 +107,7 @@ def replay(episode: Episode) -> Episode:
         EpisodeError: the recorded acts do not fit the game that the seed and
             config give: the file was edited, or the rules have changed since.
     """
-    env = conversation(make(episode.env, episode.config))
-    env.reset(seed=episode.seed)
-    for number, turn in enumerate(episode.turns):
-        if env.over or env.agent_selection != turn.agent:
-            mover = "nobody" if env.over else env.agent_selection
-            raise EpisodeError(
-                f"act {number} is {turn.agent}'s but {mover} is to move: "
-                "the episode was edited, or made by other rules"
-            )
-        env.step(turn.reply)
-    if not env.over:
-        raise EpisodeError("the episode's acts end before its game does")
+    env = played_again(episode)
     again = env.episode()
     seats = tuple(
         msgspec.structs.replace(seat, policy=old.policy)
@@ -135,6 +124,35 @@ def replay(episode: Episode) -> Episode:
         for agent, parts in again.rewards.items()
     }
     return msgspec.structs.replace(again, seats=seats, turns=turns, rewards=rewards)
+
+
+def played_again(
+    episode: Episode, before_act: Callable[[ConversationEnv], None] | None = None
+) -> ConversationEnv:
+    """The environment at the end of a recorded game: its views are what the seats had read.
+
+    Args:
+        episode: the record.
+        before_act: called whenever the next act is to be made.
+
+    Raises:
+        ConfigError, EpisodeError: as :func:`replay`.
+    """
+    env = conversation(make(episode.env, episode.config))
+    env.reset(seed=episode.seed)
+    for number, turn in enumerate(episode.turns):
+        if env.over or env.agent_selection != turn.agent:
+            mover = "nobody" if env.over else env.agent_selection
+            raise EpisodeError(
+                f"act {number} is {turn.agent}'s but {mover} is to move: "
+                "the episode was edited, or made by other rules"
+            )
+        if before_act is not None:
+            before_act(env)
+        env.step(turn.reply)
+    if not env.over:
+        raise EpisodeError("the episode's acts end before its game does")
+    return env
 
 
 def _with_judge(replayed: Components, recorded: Components) -> Components:

@@ -4,6 +4,8 @@ What is written here reads back equal, except that tuples inside ``config`` and
 ``outcome`` come back as lists. The same episode always gives the same bytes.
 Every line is checked on its way out and on its way in, so that a reader may
 rely on what :class:`~omar_envs.types.Episode` promises.
+
+Other forms than this one are in :mod:`omar_envs.export`; its names can be had from here.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import msgspec
 
@@ -334,3 +336,12 @@ def _check_references(episode: Episode) -> None:
         raise ValueError("rewards are not for exactly the agents that have a seat")
     if episode.terminated == episode.truncated:
         raise ValueError("exactly one of terminated and truncated must be true")
+
+
+def __getattr__(name: str) -> Any:
+    # Later than at import: the export replays games, and so imports the environments.
+    from omar_envs import export
+
+    if name in export.__all__:
+        return vars(export)[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
