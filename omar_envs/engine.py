@@ -173,6 +173,17 @@ class Engine(Game):
         """
         return self._config()
 
+    def read(self, agent: str, reply: str) -> Parsed:
+        """What ``reply`` would come to as the agent's act now; changes nothing.
+
+        Raises:
+            StateError: the agent is not asked anything.
+        """
+        request = self._inbox(agent).request
+        if request is None:
+            raise StateError(f"{agent} is not asked anything now")
+        return self._read(agent, request, clean(reply))
+
     def episode(self) -> Episode:
         """The finished game.
 

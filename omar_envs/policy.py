@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from omar_envs.errors import PolicyError
-from omar_envs.parsing import parse
-from omar_envs.types import SPEAK, View
+from omar_envs.parsing import Parsed, parse
+from omar_envs.types import SPEAK, Request, View
 from omar_envs.werewolf.bots import Speech, act
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Reply",
     "ScriptedPolicy",
     "StreamingPolicy",
+    "by_number",
 ]
 
 STOCK_PHRASE = "I have nothing to say"
@@ -112,12 +113,32 @@ class ScriptedPolicy:
         return [act(view, self._speech, self._rng, self._noise) for view in views]
 
 
+def by_number(request: Request, reply: str) -> str:
+    """The choice whose number in ``request.choices``, from 1, is all of the reply.
+
+    Any other reply comes back as it is, and so does every number where choices are
+    numbers themselves.
+    """
+    choices, text = request.choices, reply.strip().removesuffix(".")
+    if not text.isascii() or not text.isdecimal() or len(text) > 4:
+        return reply
+    if not 1 <= int(text) <= len(choices) or any(choice.isdecimal() for choice in choices):
+        return reply
+    return choices[int(text) - 1]
+
+
 class HumanPolicy:
-    """A person at a terminal. Asks again until a choice can be read.
+    """A person at a terminal. Asks again until a reply can be read.
+
+    A choice may be named, or given by its number in the list, from 1. The command
+    ``omar-envs play`` has more: saved games, and a screen (:mod:`omar_envs.terminal_play`).
 
     Args:
         ask: shows a prompt and returns a line, as ``input`` does.
         show: shows a text, as ``print`` does.
+        read: what an agent's reply would come to; the environment's ``read`` knows the
+            game's own rules. By default a reply is read as any game's
+            (:func:`omar_envs.parsing.parse`).
 
     Raises:
         PolicyError: from ``act``, when the input ends.
@@ -126,10 +147,15 @@ class HumanPolicy:
     name = "human"
 
     def __init__(
-        self, ask: Callable[[str], str] = input, show: Callable[[str], None] = print
+        self,
+        ask: Callable[[str], str] = input,
+        show: Callable[[str], None] = print,
+        *,
+        read: Callable[[str, str], Parsed] | None = None,
     ) -> None:
         self._ask = ask
         self._show = show
+        self._read = read
         self._shown: dict[tuple[int, str], int] = {}
 
     def act(self, views: Sequence[View]) -> list[str]:
@@ -147,10 +173,11 @@ class HumanPolicy:
         self._shown[row] = len(view.messages) + 1  # its own reply comes next
         while True:
             try:
-                reply = self._ask(f"{view.name}> ")
+                reply = by_number(view.request, self._ask(f"{view.name}> "))
             except EOFError:
                 raise PolicyError("the input ended before the game did") from None
-            parsed = parse(view.request, reply)
+            read = self._read
+            parsed = parse(view.request, reply) if read is None else read(view.agent, reply)
             if parsed.valid:
                 return reply
             self._show(f"{parsed.error}; try again")

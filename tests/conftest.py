@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Machines differ tenfold in speed: how long an example takes says nothing.
@@ -9,3 +12,11 @@ settings.register_profile(
     "omar", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("omar")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _games_are_saved_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nobody's own folder of saved games is touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
