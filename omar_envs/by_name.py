@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +17,15 @@ from omar_envs.errors import ConfigError
 from omar_envs.policy import Policy, RandomPolicy, ScriptedPolicy
 from omar_envs.rollout import ENVS, make
 from omar_envs.sotopia.bots import NegotiatorPolicy
+from omar_envs.sotopia.settings import Settings
+from omar_envs.werewolf.settings import Rules
+from omar_envs.werewolf.table import Table
 
 GAME_FILE = "game.json"
 """Beside a model's weights: the game it was trained on, ``{"env": …, "config": {…}}``."""
+
+HOUSE = "house"
+"""The policy that is the tiny model of this project."""
 
 _PLAIN = ("random", "scripted", "human")
 _ENDPOINT = ("http://", "https://")
@@ -51,16 +59,17 @@ def game_for(policies: Sequence[str], env: str | None, settings: dict[str, Any])
         settings: arguments of the environment.
 
     Raises:
-        ConfigError: a policy is unknown, or two models know different games.
+        ConfigError: a policy or the environment is unknown, or two models know different
+            games.
     """
     directories = [
-        _model_directory(name)
+        model_directory(name)
         for name in policies
         if name not in _PLAIN and not name.startswith(_ENDPOINT)
     ]
     if env is not None:
-        return Game(env if env in ENVS else f"{env}_v0", settings)
-    games = [game for game in map(_trained_on, directories) if game is not None]
+        return Game(environment_name(env), settings)
+    games = [game for game in map(trained_on, directories) if game is not None]
     if any(_rules(game) != _rules(games[0]) for game in games):
         raise ConfigError(
             f"{' and '.join(policies)} were trained on different games: "
@@ -68,6 +77,43 @@ def game_for(policies: Sequence[str], env: str | None, settings: dict[str, Any])
         )
     base = games[0] if games else Game("werewolf_v0", {})
     return Game(base.env, base.settings | settings)
+
+
+def environment_name(name: str) -> str:
+    """``werewolf`` or ``werewolf_v0`` as the latter.
+
+    Raises:
+        ConfigError: there is no such environment; names the nearest one.
+    """
+    full = name if name in ENVS else f"{name}_v0"
+    if full not in ENVS:
+        known = [env.removesuffix("_v0") for env in ENVS]
+        raise ConfigError(
+            f"there is no environment {name[:40]!r}: {nearest(name, known)}known are "
+            f"{' and '.join(known)}"
+        )
+    return full
+
+
+def setting_names() -> tuple[str, ...]:
+    """What ``--set`` takes, of either environment."""
+    names = {field.name for kind in (Rules, Table, Settings) for field in fields(kind)}
+    return tuple(sorted({*names, "preset", "scenario", "agents", "num_agents"}))
+
+
+def recipe_names() -> list[str]:
+    """The training recipes that come along; none where the trainer does not."""
+    try:
+        from omar_trainers.recipe_files import bundled_recipes
+    except ModuleNotFoundError:
+        return []
+    return list(bundled_recipes())
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'? ``, ready to stand before what else is said; empty if none is near."""
+    close = get_close_matches(name.lower(), known, n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 class Sampling(NamedTuple):
@@ -105,7 +151,7 @@ def policy_by_name(name: str, seed: int, game: Game, sampling: Sampling = AS_TRA
             raise ConfigError("a person can only play in one seat of `omar-envs play`")
     if name.startswith(_ENDPOINT):
         return chat_policy_from_url(name)
-    directory = _model_directory(name)
+    directory = model_directory(name)
     acting = Acting.read(directory)
     temperature, choosing = sampling
     if temperature is None:
@@ -173,17 +219,31 @@ def training_libraries() -> Iterator[None]:
         ) from None
 
 
-def _model_directory(policy: str) -> Path:
-    if policy == "house":
-        with training_libraries():
-            from omar_trainers.house import house_directory
+def house_directory() -> Path:
+    """The folder of the house model.
 
-            return Path(house_directory())
+    Raises:
+        ConfigError: the trainer's libraries are not installed.
+    """
+    with training_libraries():
+        from omar_trainers.house import house_directory as where
+
+        return Path(where())
+
+
+def model_directory(policy: str) -> Path:
+    """The folder of a model: its path, or ``house``.
+
+    Raises:
+        ConfigError: there is no such folder, or no model in it.
+    """
+    if policy == HOUSE:
+        return house_directory()
     path = Path(policy)
     if not path.is_dir():
         raise ConfigError(
-            f"unknown policy {policy!r}: it is none of {', '.join(_PLAIN)} and house, "
-            "no URL#model and no folder with a model"
+            f"unknown policy {policy!r}: {nearest(policy, (*_PLAIN, HOUSE))}it is none of "
+            f"{', '.join(_PLAIN)} and {HOUSE}, no URL#model and no folder with a model"
         )
     if not (path / "config.json").is_file():
         raise ConfigError(f"{path} holds no model: there is no config.json in it")
@@ -196,7 +256,12 @@ def _rules(game: Game) -> Game:
     return Game(game.env, rules)
 
 
-def _trained_on(directory: Path) -> Game | None:
+def trained_on(directory: Path) -> Game | None:
+    """The game that stands beside a model's weights; ``None`` where none does.
+
+    Raises:
+        ConfigError: what stands there cannot be read.
+    """
     file = directory / GAME_FILE
     if not file.is_file():
         return None

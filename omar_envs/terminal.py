@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 # Controls can move the cursor, retitle the window or hide text; the marks of
 # writing direction can show a line in another order than it has.
@@ -30,13 +33,27 @@ def ask(prompt: str) -> str:
     return input(printable(prompt))
 
 
-def counter(what: str, total: int) -> Callable[[int], None] | None:
-    """A line on standard error that counts up; ``None`` where nobody would see it move."""
+def show_json(value: Any) -> None:
+    """Print one JSON document to standard output, in ASCII: nothing in it can act on a terminal.
+
+    Args:
+        value: what ``json`` writes, without NaN and infinities.
+    """
+    print(json.dumps(value, indent=2, allow_nan=False), flush=True)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on standard error that follows a count; ``None`` where nobody would see it move."""
     if not sys.stderr.isatty():
-        return None
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
 
-    def update(done: int) -> None:
-        end = "\n" if done >= total else ""
-        print(f"\r{what}: {done} of {total}", end=end, file=sys.stderr, flush=True)
-
-    return update
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(printable(what), total=total)
+        yield lambda done: bar.update(task, completed=done)

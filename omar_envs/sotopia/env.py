@@ -387,6 +387,7 @@ class SotopiaEnv(ConversationEnv):
 def _refuse_unknown(settings: dict[str, Any]) -> None:
     for name in settings:
         if name not in _SETTINGS:
-            near = get_close_matches(name, _SETTINGS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_SETTINGS)}"
+            known = (*_SETTINGS, "scenario", "agents", "num_agents")
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise TypeError(f"sotopia_v0 has no setting {name!r}; {hint}")

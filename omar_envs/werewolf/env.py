@@ -393,7 +393,7 @@ class WerewolfEnv(ConversationEnv):
 
 
 def _refuse_unknown(settings: dict[str, Any]) -> None:
-    known = sorted({*_RULES, *_TABLE})
+    known = sorted({*_RULES, *_TABLE, "preset"})
     for name in settings:
         if name not in known:
             near = get_close_matches(name, known, n=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import pty
@@ -18,7 +17,8 @@ import msgspec
 import pytest
 
 from omar_envs import cli_judge
-from omar_envs.errors import ConfigError, EpisodeError
+from omar_envs.cli import main
+from omar_envs.errors import EpisodeError
 from omar_envs.judge.saved import JudgedEpisode, JudgedWriter, read_judged
 from omar_envs.transcript import write_episodes
 from omar_envs.types import Episode, JudgeResult
@@ -40,11 +40,12 @@ def episodes(tmp_path: Path) -> list[Episode]:
     return found
 
 
+def command(tmp_path: Path, server: ChatServer, *words: str) -> list[str]:
+    return ["judge", str(tmp_path / "talks.jsonl"), "--judge", f"{server.url}#tiny", *words]
+
+
 def judge(tmp_path: Path, server: ChatServer, *words: str) -> int:
-    parser = argparse.ArgumentParser()
-    cli_judge.add_options(parser)
-    file = str(tmp_path / "talks.jsonl")
-    return cli_judge.run(parser.parse_args([file, "--judge", f"{server.url}#tiny", *words]))
+    return main(command(tmp_path, server, *words))
 
 
 def lines(tmp_path: Path) -> list[JudgedEpisode]:
@@ -146,7 +147,7 @@ def test_several_judges_are_a_panel_whose_agreement_is_told(
 
 
 def test_judges_at_two_addresses_may_have_one_models_name(
-    tmp_path: Path, episodes: list[Episode]
+    tmp_path: Path, episodes: list[Episode], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stern(call: Call) -> Act:
         return say(json.dumps(answer(call, lambda name, dimension, low, high: low)))
@@ -164,8 +165,9 @@ def test_judges_at_two_addresses_may_have_one_models_name(
         judge(tmp_path, server, "--judge", f"{third.url}#tiny", *cache)
         assert (len(server.calls), len(third.calls)) == (6, 6)
         assert len(lines(tmp_path)) == 12, "another panel"
-        with pytest.raises(ConfigError, match="stands there 2 times"):
-            judge(tmp_path, server, "--judge", f"{server.url}#tiny")
+        capsys.readouterr()
+        assert judge(tmp_path, server, "--judge", f"{server.url}#tiny") == 2
+        assert "stands there 2 times" in capsys.readouterr().err
 
 
 def test_a_cap_is_of_the_whole_panel(tmp_path: Path, episodes: list[Episode]) -> None:
@@ -193,39 +195,55 @@ def test_a_cap_ends_a_run_that_can_go_on(tmp_path: Path, episodes: list[Episode]
         assert len(server.calls) == 6
 
 
-PROGRAM = """\
-import argparse, sys
-from omar_envs import cli_judge
-parser = argparse.ArgumentParser()
-cli_judge.add_options(parser)
-try:
-    cli_judge.run(parser.parse_args(sys.argv[1:]))
-except KeyboardInterrupt:
-    sys.exit(130)
-"""
-
-
-def program(tmp_path: Path, server: ChatServer, *words: str, before: str = "") -> list[str]:
+def program(tmp_path: Path, server: ChatServer, *words: str) -> list[str]:
     """The command as a process of its own."""
-    file = str(tmp_path / "talks.jsonl")
-    own = [file, "--judge", f"{server.url}#tiny", *words]
-    return [sys.executable, "-W", "error", "-c", before + PROGRAM, *own]
+    return [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "omar_envs.cli",
+        *command(tmp_path, server, *words),
+    ]
 
 
-@pytest.mark.parametrize("before", ["", "import sys; sys.modules['rich'] = None\n"])
-def test_progress_is_shown_to_a_terminal(
-    tmp_path: Path, episodes: list[Episode], before: str
-) -> None:
+def test_progress_is_shown_to_a_terminal(tmp_path: Path, episodes: list[Episode]) -> None:
     terminal, end = pty.openpty()
     with ChatServer(judging) as server:
-        command = program(tmp_path, server, before=before)
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, timeout=60, check=True)
+        words = program(tmp_path, server)
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=end, timeout=120, check=True)
     shown = os.read(terminal, 100_000).decode()
     os.close(end)
     os.close(terminal)
-    assert "judged" in shown
-    assert ("6 of 6" if before else "100%") in shown
+    assert "judged" in shown and "6/6" in shown
     assert b"6 episodes: 6 ok" in done.stdout
+
+
+def test_json_is_one_document_and_all_that_is_printed(
+    tmp_path: Path, episodes: list[Episode], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def half(call: Call) -> Act:
+        return refuse(400, f"not {number_of(call)}") if number_of(call) % 2 else judging(call)
+
+    with ChatServer(half) as server:
+        panel = ("--samples", "2", "--prices", "1", "2", "--json")
+        assert judge(tmp_path, server, *panel) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["statuses"] == {"ok": 3, "failed": 3, "refused": 0}
+        assert sum(told["reasons"].values()) == 3
+        truth = true_scores(episodes[0])
+        mean = sum(row["goal"] for row in truth.values()) / 2
+        assert told["scores"]["goal"]["mean"] == pytest.approx(mean)
+        assert told["scores"]["goal"]["participants"] == 6
+        assert told["agreement"]["goal"]["units"] == 6
+        assert told["cost"] > 0
+        assert told["file"] == str(tmp_path / "talks.judged.jsonl")
+        judge(tmp_path, server, *panel)
+        assert json.loads(capsys.readouterr().out)["judged_before"] == 3
+    with ChatServer(lambda call: say("ten of ten")) as server:
+        assert judge(tmp_path, server, "--json", "--out", str(tmp_path / "none.jsonl")) == 1
+        told = json.loads(capsys.readouterr().out)
+        assert told["statuses"]["ok"] == 0 and told["scores"] == {}
 
 
 def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path, episodes: list[Episode]) -> None:
@@ -238,12 +256,12 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path, episodes: list[Ep
         return Hang()
 
     with ChatServer(behave) as server:
-        command = program(tmp_path, server, "--concurrency", "1")
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        words = program(tmp_path, server, "--concurrency", "1")
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert held.wait(60)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
-        assert (process.returncode, err) == (130, b"")
+        assert (process.returncode, err.strip()) == (130, b"")
         assert b"the same command goes on" in out
         # The third answer may still have been on its way into the file.
         kept = [line.result.status for line in lines(tmp_path)]
@@ -305,18 +323,52 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) 
     assert path.read_bytes() == content
 
 
-def test_files_that_cannot_be_used(tmp_path: Path, episodes: list[Episode]) -> None:
+def test_files_that_cannot_be_used(
+    tmp_path: Path, episodes: list[Episode], capsys: pytest.CaptureFixture[str]
+) -> None:
     with ChatServer(judging) as server:
-        with pytest.raises(ConfigError, match="must not be the file"):
-            judge(tmp_path, server, "--out", str(tmp_path / "talks.jsonl"))
-        with pytest.raises(EpisodeError, match="cannot be written"):
-            judge(tmp_path, server, "--out", str(tmp_path / "none" / "out.jsonl"))
-        with pytest.raises(EpisodeError, match="cannot be read"):
-            judge(tmp_path, server, "--out", str(tmp_path))
-        with pytest.raises(ConfigError, match="max_cost needs prices"):
-            judge(tmp_path, server, "--max-cost", "1")
+        for words, said in (
+            (("--out", str(tmp_path / "talks.jsonl")), "must not be the file"),
+            (("--out", str(tmp_path / "none" / "out.jsonl")), "cannot be written"),
+            (("--out", str(tmp_path)), "cannot be read"),
+            (("--max-cost", "1"), "max_cost needs prices"),
+            (("--rubric", "sotopa"), "sotopa"),
+        ):
+            assert judge(tmp_path, server, *words) == 2
+            told = capsys.readouterr()
+            assert said in told.err and told.err.count("\n") == 1
+            assert told.out == ""
         assert server.calls == []
     assert json.loads((tmp_path / "talks.jsonl").read_bytes().splitlines()[0])["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--scale", "units"), "--scale"),
+        (("--schema", "loose"), "--schema"),
+        (("--temperature", "warm"), "--temperature"),
+        (("--temperature", "nan"), "--temperature"),
+        (("--seed", "-1"), "--seed"),
+        (("--samples", "0"), "--samples"),
+        (("--prices", "1"), "--prices"),
+        (("--rubrik", "omar"), "--rubric"),
+    ],
+)
+def test_options_that_cannot_be_read_are_one_line(
+    tmp_path: Path,
+    words: tuple[str, ...],
+    said: str,
+    episodes: list[Episode],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = str(tmp_path / "talks.jsonl")
+    with pytest.raises(SystemExit) as stop:
+        main(["judge", file, "--judge", "http://localhost:1/v1#m", *words])
+    assert stop.value.code == 2
+    told = capsys.readouterr()
+    assert said in told.err and told.err.count("\n") == 1
+    assert told.err.startswith("omar-envs judge: ")
 
 
 def test_options_reach_the_judge(tmp_path: Path, episodes: list[Episode]) -> None:

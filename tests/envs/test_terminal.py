@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omar_envs.terminal import counter, printable, show
+from omar_envs.terminal import printable, progress, show, show_json
 
 
 @given(st.text(st.characters(codec=None)))
@@ -44,13 +45,27 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_counter_moves_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_cannot_act_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"Ana\x1b[2J": "\u202etxt.exe \x9b31m 日本", "n": 1.5, "none": None}
+    show_json(said)
+    told = capsys.readouterr().out
+    assert told.isascii() and told == printable(told)
+    assert json.loads(told) == said
+
+
+def test_a_document_holds_no_number_that_json_has_not() -> None:
+    with pytest.raises(ValueError):
+        show_json({"mean": float("nan")})
+
+
+def test_progress_moves_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
-    assert counter("games", 3) is None
+    with progress("games", 3) as update:
+        assert update is None
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
-    count = counter("games", 3)
-    assert count is not None
-    count(1)
-    count(3)
-    assert screen.getvalue() == "\rgames: 1 of 3\rgames: 3 of 3\n"
+    with progress("[games]", 3) as update:
+        assert update is not None
+        update(1)
+        update(3)
+    assert "[games]" in screen.getvalue() and "3/3" in screen.getvalue()
