@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from omar_envs.cli import main
+from omar_envs.replay.serving import PageServer
 from tests.envs.chat_server import ChatServer
 from tests.envs.judge_answers import judging
 
@@ -39,6 +40,10 @@ def test_tree_names_what_exists() -> None:
         assert (ROOT / "/".join(folders)).exists(), line
 
 
+def stopped_by_ctrl_c(server: PageServer) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] != "train"])
 def test_commands_have_these_options(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -48,8 +53,12 @@ def test_commands_have_these_options(
     monkeypatch.setattr("builtins.input", lambda prompt: "abstain")
     small = {"20": "2", "400": "4", "runs/demo/final": "random", "FOLDER": "."}
     words = [small.get(word, word) for word in words]
-    if words[0] in ("replay", "measure", "judge"):
-        main(["rollout", "--episodes", "1", "--out", words[1]])
+    if words[0] in ("replay", "measure", "judge", "export"):
+        Path("runs/demo").mkdir(parents=True)
+        games = "runs/demo/games.jsonl" if words[1] == "runs/demo" else words[1]
+        main(["rollout", "--episodes", "1", "--out", games])
+    if "--serve" in words:  # until somebody stops it
+        monkeypatch.setattr(PageServer, "serve_forever", stopped_by_ctrl_c)
     if words[0] == "sotopia":
         Path("agent_profiles.jsonl").write_text('{"agent_id": "a", "first_name": "Ana"}')
     if words[0] == "judge":
@@ -60,8 +69,11 @@ def test_commands_have_these_options(
         return
     if words[0] == "play":
         # In this game, on this seed, everybody may abstain from everything.
-        words += ["--seed", "1", "--set", "first_night_kill=false", "max_days=1"]
-        words += ['roles={"werewolf": 1}']
+        if "sotopia" in words:
+            monkeypatch.setattr("builtins.input", lambda prompt: "/quit")
+        else:
+            words += ["--seed", "1", "--set", "first_night_kill=false", "max_days=1"]
+            words += ['roles={"werewolf": 1}']
     assert main(words) == 0
 
 
