@@ -10,13 +10,14 @@ VLLM := runs/vllm-venv
 VLLM_INSTALLED := $(VLLM)/.installed
 SMOLLM2 := runs/smollm2
 
-.PHONY: help demo test test-vllm clean
+.PHONY: help demo test test-vllm docs clean
 
 help:
 	@echo "make demo    train a tiny model by self-play and write a report to runs/demo"
 	@echo "make test    linters, types and tests"
 	@echo "make test-vllm  policy, judge and self-play against vLLM on the CPU, SmolLM2;"
 	@echo "             the first time it downloads 1 GB to runs/"
+	@echo "make docs    build the documentation into build/site, to open from disk"
 	@echo "make clean   remove $(VENV), caches and builds (runs/ stays)"
 	@echo "Another Python: make PYTHON=python3.12 demo"
 
@@ -31,6 +32,10 @@ test: $(INSTALLED)
 
 test-vllm: $(INSTALLED) $(SMOLLM2)
 	$(BIN)/python -m pytest -q checks/vllm
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict
+	@echo "open build/site/index.html"
 
 # pip is asked for, not python: a creation of the environment that was cut off
 # leaves a python without pip, and making it again repairs that.
