@@ -63,6 +63,7 @@ def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
         "omar_envs",
+        "omar_selfplay.py",
         "omar_trainers",
     }
     assert not [name for name in wheel.namelist() if "test" in name]
