@@ -28,7 +28,8 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+	# A file's tests share what they set up, so that a file stays with one process.
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-vllm: $(INSTALLED) $(SMOLLM2)
 	$(BIN)/python -m pytest -q checks/vllm
