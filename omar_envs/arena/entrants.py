@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -80,9 +81,10 @@ def contestants(
 
     Raises:
         ConfigError: a name stands there twice among three or more, is a person's, or has
-            prices and does not play.
+            prices and does not play; a price or the cap is out of range.
     """
     _check_names(names, spending)
+    _check_spending(spending)
     found: list[Contestant] = []
     for name in names:
         label = f"{name} (2)" if any(other.name == name for other in found) else name
@@ -127,6 +129,17 @@ def fingerprint(folder: str | Path) -> str:
             file.seek(max(0, size - _WHOLE_FILE))
             digest.update(file.read(_WHOLE_FILE))
     return digest.hexdigest()[:12]
+
+
+def _check_spending(spending: Spending) -> None:
+    for name, prices in spending.prices.items():
+        if not all(0 <= price < math.inf for price in prices):
+            raise ConfigError(
+                f"prices must be two numbers from 0, per million tokens: got {prices.prompt:g} and "
+                f"{prices.completion:g}{f' for {name}' if name else ''}"
+            )
+    if spending.max_cost is not None and not 0 < spending.max_cost < math.inf:
+        raise ConfigError(f"max_cost must be a finite number above 0: got {spending.max_cost:g}")
 
 
 def _check_names(names: Sequence[str], spending: Spending) -> None:

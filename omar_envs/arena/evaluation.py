@@ -303,7 +303,9 @@ def _judge(
     found = {}
     for name, bench in benches.items():
 
-        def count(done: int, name: str = name) -> None:
+        def count(done: int, name: str = name, bench: Bench = bench) -> None:
+            if folder is not None:
+                folder.keep_usage(bench.usage(name))
             if progress is not None:
                 progress(f"judged {name}", done, len(numbers))
 

@@ -65,7 +65,7 @@ class RunFolder:
             known = _read_run(path)
         except OSError as error:
             raise ConfigError(f"{path} cannot be used: {error.strerror or error}") from None
-        if known is None and any(path.iterdir()):
+        if known is None and not all(map(_is_left_over, path.iterdir())):
             raise ConfigError(
                 f"{path} holds other files and no run of the arena: name a new folder"
             )
@@ -121,13 +121,23 @@ class RunFolder:
                 file.write(b"".join(lines))
 
     def spent(self) -> dict[str, Usage]:
-        """What all sessions so far asked for, by name."""
+        """What all sessions so far asked for, by name.
+
+        Raises:
+            EpisodeError: the file that counts it is damaged.
+        """
         file = self.path / USAGE
         if not file.exists():
             return {}
         last: dict[tuple[str, str], Usage] = {}
-        for line in file.read_bytes().splitlines():
-            told = msgspec.json.decode(line, type=_Spent)
+        for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+            try:
+                told = msgspec.json.decode(line, type=_Spent)
+            except ValueError as error:
+                raise EpisodeError(
+                    f"{file}, line {number} is damaged ({error}): delete it to go on without "
+                    "what it counts"
+                ) from None
             last[told.session, told.name] = told.usage
         found: dict[str, Usage] = {}
         for (_, name), usage in last.items():
@@ -169,6 +179,11 @@ def _read_run(path: Path) -> dict[str, Any] | None:
     if not isinstance(known, dict):
         raise ConfigError(f"{file} is damaged: name a new folder")
     return known
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a run that was killed at once had not yet put it in its place."""
+    return path.name.startswith(f".{RUN}.") and path.suffix == ".tmp"
 
 
 def _check_same(path: Path, known: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -70,15 +70,15 @@ def page(told: Sequence[Section], title: str, png: bytes) -> str:
     """One self-contained page: it fetches nothing, runs no script, and opens from a disk."""
     picture = base64.b64encode(png).decode("ascii")
     parts = [
-        f'<img alt="{escape(title)}: rates and differences with their intervals; the tables '
+        f'<img alt="{_escaped(title)}: rates and differences with their intervals; the tables '
         f'below have the numbers" src="data:image/png;base64,{picture}">'
     ]
     for section in told:
-        parts.append(f"<h2>{escape(section.title)}</h2>" if section.title else "")
-        head = "".join(f'<th scope="col">{escape(text)}</th>' for text in section.header)
+        parts.append(f"<h2>{_escaped(section.title)}</h2>" if section.title else "")
+        head = "".join(f'<th scope="col">{_escaped(text)}</th>' for text in section.header)
         body = "".join(
-            f'<tr><th scope="row">{escape(row[0])}</th>'
-            + "".join(f"<td>{escape(text)}</td>" for text in row[1:])
+            f'<tr><th scope="row">{_escaped(row[0])}</th>'
+            + "".join(f"<td>{_escaped(text)}</td>" for text in row[1:])
             + "</tr>"
             for row in section.rows
         )
@@ -86,15 +86,15 @@ def page(told: Sequence[Section], title: str, png: bytes) -> str:
             f'<div class="table"><table><thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>"
         )
-        parts += [f"<p>{escape(note)}</p>" for note in section.notes]
+        parts += [f"<p>{_escaped(note)}</p>" for note in section.notes]
     content = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "img-src data:; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><h1>{escape(title)}</h1>\n{content}\n</body></html>\n"
+        f"<title>{_escaped(title)}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{_escaped(title)}</h1>\n{content}\n</body></html>\n"
     )
 
 
@@ -144,3 +144,7 @@ def _markdown(text: str) -> str:
     # Names are data: a bar would end a cell, an angle bracket begin a tag.
     line = " ".join(printable(text).split())
     return re.sub(r"([\\|<>`*])", r"\\\1", line).replace("](", "]\\(")
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text))

@@ -265,7 +265,8 @@ def _usage(usages: Mapping[str, Usage]) -> Section:
         for name, used in usages.items()
     )
     costs = [used.cost for used in usages.values() if used.cost is not None]
-    notes = (f"Cost in all: {sum(costs):.4f}.",) if costs else ("No prices were given.",)
+    total = "Cost in all" if len(costs) == len(usages) else "Cost of those whose prices are known"
+    notes = (f"{total}: {sum(costs):.4f}.",) if costs else ("No prices were given.",)
     return Section("Endpoints", ("", "requests", "failed", "tokens", "cost"), rows, notes)
 
 

@@ -127,12 +127,14 @@ def export(
 
     Raises:
         ConfigError: an option is impossible or does not belong to the format, the place
-            is taken, a library is missing, or no row is left. Nothing was written.
+            is taken or holds what is exported, a library is missing, or no row is left.
+            Nothing was written.
         EpisodeError: an episode cannot be read, or does not replay.
     """
     filters = filters or Filters()
     splits = splits or Splits()
     target = Target(out, overwrite)
+    target.check_apart(judgements)
     wanted = _wanted(format, rows, filters, strip_thinking, ending, min_gap)
     if judgements:
         wanted = wanted._replace(judgements=_judgements(judgements, wanted.format))
@@ -140,6 +142,7 @@ def export(
     if push_to_hub is not None:
         hub.check_hub(push_to_hub)
     source = source_of(episodes)
+    target.check_apart(source.files())
     tally, left_out = Tally(wanted.format), LeftOut()
     with target.staging() as staging:
         with LineWriter(staging) as writer:
@@ -162,7 +165,7 @@ def export(
             Made(
                 version=_version(),
                 schema_version=SCHEMA_VERSION,
-                sources=source.names(),
+                sources=tuple(file.name for file in source.files()),
                 read=len(source),
                 filters=filters.described(),
                 choices=_choices(wanted),

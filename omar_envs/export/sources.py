@@ -34,8 +34,8 @@ class Source(Protocol):
         """What error messages call it."""
         ...
 
-    def names(self) -> tuple[str, ...]:
-        """The files' names, without their folders; none for a list."""
+    def files(self) -> tuple[Path, ...]:
+        """The files; none for a list."""
         ...
 
 
@@ -59,7 +59,7 @@ class InMemory:
         """As :meth:`Source.where`."""
         return f"episode {number + 1}"
 
-    def names(self) -> tuple[str, ...]:
+    def files(self) -> tuple[Path, ...]:
         """None."""
         return ()
 
@@ -71,7 +71,8 @@ class Files:
         paths: JSON lines; a folder stands for its ``*.jsonl``, by name.
 
     Raises:
-        ConfigError: there is no file, the same one twice, or no episode in them.
+        ConfigError: there is no file, the same one twice, no episode in them, or a pipe,
+            which cannot be gone through again.
         EpisodeError: a file cannot be read.
     """
 
@@ -85,6 +86,10 @@ class Files:
             if real in seen:
                 raise ConfigError(f"{path} is named twice: its games would be exported twice")
             seen.add(real)
+            if path.exists() and not path.is_file():
+                raise ConfigError(
+                    f"{path} is no file that can be read more than once: write the episodes to one"
+                )
         # Of every episode: number of its file, and where its line begins there.
         self._places = [
             (number, start)
@@ -114,9 +119,9 @@ class Files:
         first = next(i for i, (other, _) in enumerate(self._places) if other == file)
         return f"{os.fspath(self._paths[file])}, line {number - first + 1}"
 
-    def names(self) -> tuple[str, ...]:
-        """As :meth:`Source.names`."""
-        return tuple(path.name for path in self._paths)
+    def files(self) -> tuple[Path, ...]:
+        """As :meth:`Source.files`."""
+        return tuple(self._paths)
 
 
 def source_of(episodes: Episodes) -> Source:

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -54,6 +54,17 @@ class Target:
             _check_file(self.path, overwrite)
         else:
             _check_folder(self.path, overwrite)
+
+    def check_apart(self, sources: Iterable[StrPath]) -> None:
+        """Whether what is exported would outlive the export.
+
+        Raises:
+            ConfigError: one of ``sources`` would be replaced.
+        """
+        here = self.path.resolve()
+        for source in sources:
+            if Path(source).resolve().is_relative_to(here):
+                raise ConfigError(f"{source} would be replaced by its own export: name another out")
 
     @property
     def card(self) -> Path:

@@ -85,6 +85,19 @@ def test_what_may_be_spent_holds_for_all_sessions(talker: ChatServer, tmp_path: 
         up_to(1e-4)
 
 
+def test_a_sum_of_some_costs_is_not_called_the_whole(talker: ChatServer) -> None:
+    small, large = f"{talker.url}#small", f"{talker.url}#large"
+
+    def told(**prices: Prices) -> str:
+        by_name = {f"{talker.url}#{name}": each for name, each in prices.items()}
+        spending = Spending(by_name)
+        found = evaluate([small, large], env="werewolf", settings=TALK, games=2, spending=spending)
+        return found.table()
+
+    assert "Cost of those whose prices are known: " in told(small=Prices(1.0, 1.0))
+    assert "Cost in all: " in told(small=Prices(1.0, 1.0), large=Prices(2.0, 2.0))
+
+
 def test_prices_are_of_somebody_who_plays(talker: ChatServer) -> None:
     with pytest.raises(ConfigError, match="no entrant"):
         against_random(talker, spending=Spending({"other": Prices(1.0, 1.0)}))
@@ -147,6 +160,30 @@ def test_the_seven_and_the_five_dimensions(tmp_path: Path) -> None:
         assert "overall" in told.differences
     assert "judge one, sotopia" in found.usage
     assert "Judged by omar" in found.table()
+
+
+def test_what_a_judge_was_asked_is_kept_when_a_run_is_stopped(tmp_path: Path) -> None:
+    def stop(what: str, done: int, total: int) -> None:
+        if what.startswith("judged") and done:
+            raise TimeoutError("stopped")
+
+    with (
+        ChatServer(judging) as server,
+        benches_by_url([f"{server.url}#judge"], ["sotopia"]) as benches,
+        pytest.raises(TimeoutError, match="stopped"),
+    ):
+        evaluate(
+            ["scripted", "random"],
+            env="sotopia",
+            settings={"max_turns": 1},
+            games=4,
+            out=tmp_path,
+            benches=benches,
+            progress=stop,
+        )
+    told = [json.loads(line) for line in (tmp_path / "usage.jsonl").read_text().splitlines()]
+    assert [each["name"] for each in told] == ["judge judge, sotopia"]
+    assert told[0]["usage"]["requests"] > 0
 
 
 def test_a_failed_judgement_is_no_zero_and_counts_apart(tmp_path: Path) -> None:

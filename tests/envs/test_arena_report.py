@@ -103,6 +103,7 @@ def test_a_page_holds_everything_and_runs_nothing(many: Tournament, tmp_path: Pa
     assert len(sources) == 1 and (sources[0] or "").startswith("data:image/png;base64,")
     assert not any("href" in of for _, of in page.tags)
     assert "<script>alert(1)</script>" in page.text
+    assert "red" in page.text and not {"\x1b", "\u202e"} & set(page.text)
     for words in ("Cross table", "Nash average", "Win rate by role", "openskill"):
         assert words in page.text
 

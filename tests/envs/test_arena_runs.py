@@ -215,6 +215,20 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_a_run_that_was_killed_before_its_first_game_goes_on(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.0a1b2c3d.tmp").write_text('{"env": "were')
+    assert small(out=tmp_path) == small()
+
+
+def test_a_damaged_count_of_what_was_spent_is_named(tmp_path: Path) -> None:
+    small(out=tmp_path)
+    (tmp_path / "usage.jsonl").write_text('{"session": 1}\n')
+    with pytest.raises(EpisodeError, match=r"usage\.jsonl, line 1 is damaged"):
+        small(out=tmp_path)
+    (tmp_path / "usage.jsonl").write_text('{"session": "half a li')
+    assert small(out=tmp_path).usage == {}
+
+
 def test_a_strange_game_in_the_folder_is_named(tmp_path: Path) -> None:
     small(out=tmp_path / "a", seed=0)
     small(out=tmp_path / "b", seed=1)

@@ -148,6 +148,14 @@ def test_eval_prints_a_table_and_keeps_the_result(
     assert json.loads(out.read_text("utf-8"))["games"] == 10
 
 
+def test_json_without_a_value_or_with_a_dash_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["--json"], ["--json", "-"], ["--json", "--seed", "0"]):
+        assert main(["eval", "--a", "random", "--b", "random", "--games", "2", *words, *SMALL]) == 0
+        assert json.loads(capsys.readouterr().out)["games"] == 2
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model that knows the words of its game, in which nobody talks."""
@@ -325,8 +333,8 @@ def test_a_model_plays_as_it_was_trained_unless_told(model: Path, tmp_path: Path
 
     def games(name: str, *options: str) -> bytes:
         out = tmp_path / f"{name}.jsonl"
-        words = ["rollout", "--policy", str(folder), "--episodes", "2", "--out", str(out)]
-        assert main([*words, "--set", "discussion_rounds=1", "max_days=2", *options]) == 0
+        words = ["rollout", "--policy", str(folder), "--episodes", "1", "--out", str(out)]
+        assert main([*words, "--set", "discussion_rounds=1", "max_days=1", *options]) == 0
         return out.read_bytes()
 
     def longest(name: str) -> int:
@@ -389,7 +397,7 @@ def test_models_of_different_games_need_a_word(tmp_path: Path, complaint: Compla
 )
 def test_missing_libraries_name_the_extra(words: list[str]) -> None:
     code = (
-        "import sys; sys.modules['transformers'] = None\n"
+        "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
         f"from omar_envs.cli import main; sys.exit(main({words!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -335,6 +335,18 @@ def test_a_file_is_not_overwritten_unless_asked(file: Path, tmp_path: Path) -> N
     assert len(lines(out)) > 1
 
 
+def test_what_is_exported_is_never_replaced_by_it(file: Path, tmp_path: Path) -> None:
+    games = tmp_path / "games.jsonl"
+    games.write_bytes(file.read_bytes())
+    (tmp_path / "same.jsonl").symlink_to(games)
+    for source in (games, [file, games], tmp_path / "same.jsonl"):
+        with pytest.raises(ConfigError, match="replaced by its own export"):
+            export(source, games, overwrite=True)
+    with pytest.raises(ConfigError, match="replaced by its own export"):
+        export(file, games, judgements=[games], overwrite=True)
+    assert games.read_bytes() == file.read_bytes()
+
+
 def test_a_folder_of_somebody_else_is_never_replaced(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "rows"
     export(file, out)
@@ -406,6 +418,8 @@ def test_sources(file: Path, tmp_path: Path) -> None:
         export(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(EpisodeError, match="cannot be read"):
         export(tmp_path / "none.jsonl", tmp_path / "out")
+    with pytest.raises(ConfigError, match="more than once"):
+        export("/dev/null", tmp_path / "out")
     by_file = export(file, tmp_path / "one.jsonl")
     by_folder = export(file.parent, tmp_path / "two.jsonl")
     from_memory = export(transcript.read_episodes(file), tmp_path / "three.jsonl")

@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 from omar_envs.errors import EpisodeError
 from omar_envs.replay import render_html, write_replay
 from omar_envs.transcript import encode
-from tests.envs.episode_samples import ANA, BEN, NAMES, changed, negotiation, speech, werewolf_game
+from tests.envs.episode_samples import (
+    ANA,
+    BEN,
+    NAMES,
+    Recorder,
+    changed,
+    negotiation,
+    speech,
+    werewolf_game,
+)
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -214,3 +223,11 @@ def test_the_file_is_utf_8_with_line_feeds(tmp_path: Path) -> None:
     assert path.read_bytes().decode("utf-8") == render_html([speech("žluťoučký 🐺")], title="Été")
     assert b"\r" not in path.read_bytes()
     assert BEN in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("agent", ["public", "all"])
+def test_an_agent_called_as_the_pages_own_eyes_is_refused(agent: str) -> None:
+    game = Recorder({agent: "Ana"})
+    game.stage("discussion", "Day 1")
+    with pytest.raises(EpisodeError, match=f"the agent '{agent}'"):
+        render_html([game.episode()])

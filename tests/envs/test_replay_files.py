@@ -192,6 +192,18 @@ def test_a_damaged_file_in_a_folder_is_not_passed_over(tmp_path: Path) -> None:
         read_for_replay([folder])
 
 
+def test_what_is_no_file_is_passed_over_in_a_folder_and_empty_lines_hide_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = run_folder(tmp_path)
+    (folder / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    (folder / "folder.jsonl").mkdir()
+    assert len(read_for_replay([folder]).episodes) == 4
+    (folder / "late.jsonl").write_bytes(b"\n" + encode(speech("Hello.")))
+    with pytest.raises(EpisodeError, match=r"late\.jsonl, line 1"):
+        read_for_replay([folder])
+
+
 def test_a_folder_without_episodes_says_so(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"iteration": 1}\n')
     with pytest.raises(EpisodeError, match="no episodes in"):
@@ -246,3 +258,15 @@ def test_the_command_complains_before_it_writes(
         code = int(str(stop.code))
     assert code == 2 and told in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["g.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["b.jsonl", "b.tokens.jsonl", "link"])
+def test_the_command_does_not_write_over_what_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    games = run_folder(tmp_path) / "games"
+    (games / "link").symlink_to("b.jsonl")
+    before = (games / name).read_bytes()
+    assert main(["replay", str(games / "b.jsonl"), "-o", str(games / name)]) == 2
+    assert "would be lost" in capsys.readouterr().err
+    assert (games / name).read_bytes() == before
