@@ -33,7 +33,9 @@ def conversation(env: AnyEnv) -> ConversationEnv:
     Raises:
         ConfigError: there is none.
     """
-    inner = env.aec if isinstance(env, ConversationParallelEnv) else env.unwrapped
+    if isinstance(env, ConversationParallelEnv):
+        return env.aec
+    inner = env.unwrapped if isinstance(env, AECEnv) else None
     if not isinstance(inner, ConversationEnv):
         raise ConfigError(f"{env} is not a conversation: take one of omar_envs' environments")
     return inner

@@ -25,7 +25,8 @@ from omar_envs.by_name import environment_name
 from omar_envs.integrations.libraries import library
 from omar_envs.policy import RandomPolicy
 from omar_envs.rollout import make
-from omar_envs.wrappers.single_agent import Opponents, SingleAgentEnv
+from omar_envs.wrappers.opponents import Opponents
+from omar_envs.wrappers.single_agent import SingleAgentEnv
 
 __all__ = ["SeatEnv", "register"]
 

@@ -56,14 +56,15 @@ def check(module: str) -> None:
     """
     wanted = SUPPORTED[module]
     remedy = f"pip install 'omar-envs[{wanted.extra}]'"
+    supported = f"{wanted.distribution}>={wanted.lowest},<{wanted.below}"
     try:
         found = version(wanted.distribution)
     except PackageNotFoundError:
         raise ConfigError(f"this needs the library {wanted.distribution!r}: {remedy}") from None
     if not _numbers(wanted.lowest) <= _numbers(found) < _numbers(wanted.below):
         raise ConfigError(
-            f"{wanted.distribution} {found} is not supported: this needs "
-            f"{wanted.distribution}>={wanted.lowest},<{wanted.below}: {remedy}"
+            f"{wanted.distribution} {found} is not supported: this needs {supported}: "
+            f"{remedy} '{supported}'"
         )
 
 

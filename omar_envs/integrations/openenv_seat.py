@@ -9,7 +9,8 @@ from omar_envs.errors import ConfigError, StateError
 from omar_envs.integrations.libraries import library
 from omar_envs.integrations.openenv_guard import Guard
 from omar_envs.rollout import make
-from omar_envs.wrappers.single_agent import Opponents, SingleAgentEnv
+from omar_envs.wrappers.opponents import Opponents
+from omar_envs.wrappers.single_agent import SingleAgentEnv
 
 if TYPE_CHECKING:
     import pydantic

@@ -31,11 +31,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from omar_envs.by_name import Game, environment_name, policy_by_name
+from omar_envs.by_name import Game, environment_name
 from omar_envs.errors import ConfigError, StateError
 from omar_envs.integrations.libraries import check, library
 from omar_envs.types import View
-from omar_envs.wrappers.single_agent import FRESH_PER_GAME, Opponents, SingleAgentEnv
+from omar_envs.wrappers.opponents import Opponents, loaded
+from omar_envs.wrappers.single_agent import SingleAgentEnv
 
 __all__ = ["SeatTools", "environment_factory", "games"]
 
@@ -141,9 +142,7 @@ def environment_factory(
     check("trl")
     game = Game(environment_name(env), settings)
     game.make()
-    players: Opponents = opponents
-    if isinstance(opponents, str) and opponents not in FRESH_PER_GAME:
-        players = policy_by_name(opponents, 0, game)
+    players = loaded(opponents, game)
 
     def make_env(seat: int | str) -> SingleAgentEnv:
         return SingleAgentEnv(game.make(), seat, players)

@@ -34,13 +34,15 @@ class TextTokens:
         tokenizer: by default the UTF-8 bytes are the tokens.
 
     Raises:
-        ConfigError: ``length`` is not positive.
+        ConfigError: ``length`` is not positive, or the tokenizer is none.
     """
 
     def __init__(self, length: int, tokenizer: Tokenizer | None = None) -> None:
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 1:
             raise ConfigError(f"length must be a positive integer: got {length!r}")
-        self.length = length
+        if tokenizer is not None:
+            _check(tokenizer)
+        self.length = int(length)
         self._tokenizer = tokenizer
         self.max_id = BYTES if tokenizer is None else len(tokenizer)
         """The largest id."""
@@ -60,3 +62,14 @@ class TextTokens:
             return np.frombuffer(raw, dtype=np.uint8).astype(np.int32)
         ids = self._tokenizer.encode(text, add_special_tokens=False)
         return np.asarray(ids[-self.length :], dtype=np.int32)
+
+
+def _check(tokenizer: Tokenizer) -> None:
+    try:
+        len(tokenizer)
+        tokenizer.encode("", add_special_tokens=False)
+    except (AttributeError, TypeError) as error:
+        raise ConfigError(
+            "tokenizer must be one of transformers, AutoTokenizer.from_pretrained(…), or None "
+            f"for bytes: got {tokenizer!r} ({error})"
+        ) from None

@@ -22,19 +22,20 @@ environment tells, or ``env.conversation`` of a parallel one.
 Both spaces are the same for every agent, stage and seed. The mask of who may act allows what
 is legal, at least one act; that of everybody else allows act 0, ``pass``, alone, which the
 environments ignore: a learner that samples for all agents at once never meets a mask of zeros.
-An act that the mask forbids counts as an empty reply.
+An act that the mask forbids counts as an empty reply: as invalid, but where the game's
+settings let players stay silent (``allow_silence``), as that.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.spaces import Dict as DictSpace
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import BaseWrapper
 
@@ -59,7 +60,7 @@ class Discretizer:
         length: L, how many tokens of the text's end are seen.
         tokenizer: one of `transformers`; by default UTF-8 bytes are tokens, and V is 256.
         key: of the tokens in the observation; RLlib's is ``observations``.
-        dtype: of the tokens; RLlib wants ``float32``.
+        dtype: of the tokens, by name or as NumPy's; RLlib wants ``float32``.
         flat: the observation is the tokens alone, a ``Box``; the mask is then in the infos.
         legend: the text ends with who sits where and who lives, ``[player_0 Ana; player_1
             Ben (out); …]``: the menu names players by seat, the text by name.
@@ -75,23 +76,21 @@ class Discretizer:
         length: int = 512,
         tokenizer: Tokenizer | None = None,
         key: str = "observation",
-        dtype: Literal["int32", "float32"] = "int32",
+        dtype: DTypeLike = "int32",
         flat: bool = False,
         legend: bool = False,
     ) -> None:
-        if dtype not in ("int32", "float32"):
-            raise ConfigError(f"dtype must be 'int32' or 'float32': got {dtype!r}")
-        if not key or key == MASK:
+        if not isinstance(key, str) or not key or key == MASK:
             raise ConfigError(f"key must be a name other than {MASK!r}: got {key!r}")
         self.menu = menu_of(env)
         """What the actions mean: ``menu.labels``."""
         self.flat = flat
         self._tokens = TextTokens(length, tokenizer)
         self._key = key
-        self._dtype = np.dtype(dtype)
+        self._dtype = _checked_dtype(dtype)
         self._legend = legend
         number = len(self.menu.labels)
-        tokens = Box(0, self._tokens.max_id, (length,), self._dtype.type)
+        tokens = Box(0, self._tokens.max_id, (self._tokens.length,), self._dtype.type)
         self.action_space = Discrete(number)
         self.observation_space: Space[Any] = (
             tokens if flat else DictSpace({key: tokens, MASK: Box(0, 1, (number,), np.int8)})
@@ -282,9 +281,21 @@ def discretize(
     Raises:
         ConfigError: ``env`` is no conversation, or an option is impossible.
     """
+    if isinstance(env, DiscreteAECEnv | DiscreteParallelEnv):
+        raise ConfigError(f"{env} is discrete already: discretize the conversation itself")
     if isinstance(env, ConversationParallelEnv):
         return DiscreteParallelEnv(env, **options)
     return DiscreteAECEnv(env, **options)
+
+
+def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if wanted not in (np.int32, np.float32):
+        raise ConfigError(f"dtype must be 'int32' or 'float32': got {dtype!r}")
+    return wanted
 
 
 def _numbers(discretizer: Discretizer, view: View, info: dict[str, Any]) -> dict[str, Any]:

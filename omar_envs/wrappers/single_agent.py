@@ -18,8 +18,7 @@ Discrete           ``discrete=True``: spaces of :mod:`omar_envs.wrappers.discret
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any, NoReturn
 
@@ -33,7 +32,7 @@ from gymnasium.vector.utils import create_shared_memory
 from numpy.typing import NDArray
 
 from omar_envs import sotopia_v0, werewolf_v0
-from omar_envs.by_name import Game, policy_by_name
+from omar_envs.by_name import Game
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError, StateError
 from omar_envs.playing import AnyEnv, ask_all, conversation
@@ -41,15 +40,11 @@ from omar_envs.policy import Policy
 from omar_envs.spaces import TextSpace
 from omar_envs.types import Episode, View
 from omar_envs.wrappers.discretize import Discretizer
+from omar_envs.wrappers.opponents import Opponents, seating
 
 __all__ = ["DiscreteSeatEnv", "Opponents", "SingleAgentEnv", "sotopia_seat", "werewolf_seat"]
 
-Opponents = str | Policy | Callable[..., Policy]
-"""Name of a policy, a policy, or what makes one from a seed (or from nothing)."""
-
 RANDOM_SEAT = "random"
-FRESH_PER_GAME = ("random", "scripted")
-"""Policies that are made anew for each game: they cost nothing, and start from its seed."""
 
 _games = count()
 
@@ -77,12 +72,14 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         opponents: play all other seats. A name as the command line takes it (``random``,
             ``scripted``, ``house``, a model's folder, ``URL#model``); a policy, which keeps
             its own generator from game to game; or a callable that makes one for each game,
-            called with a seed if it takes an argument. ``random`` and ``scripted`` are made
-            anew for each game, models are loaded once and sample on.
+            given a seed if it has an argument ``seed`` or one without a default. ``random``
+            and ``scripted`` are made anew for each game, models are loaded once and sample
+            on. Different ones: a mapping of agent ids to those, in which ``scripted`` plays
+            who is left out, or a list with one for each other seat, in order.
 
     Raises:
         ConfigError: ``env`` is no conversation, there is no such seat, or the opponents are
-            unknown or cannot be loaded.
+            unknown, cannot be loaded, or do not fit the seats.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human", "ansi"], "render_fps": 4}
@@ -90,8 +87,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     def __init__(self, env: AnyEnv, seat: int | str = 0, opponents: Opponents = "scripted") -> None:
         self._conversation = conversation(env)
         self._fixed_seat = _checked_seat(seat, self._conversation.possible_agents)
-        self._make_opponent = _maker(opponents, self._conversation)
-        self._opponent: Policy | None = None
+        game = Game(str(self._conversation.metadata["name"]), self._conversation.config)
+        self._seating = seating(opponents, game, self._conversation.possible_agents)
+        self._players: dict[str, Policy] = {}
         self._seat = self._fixed_seat or ""
         # A policy that several environments share keeps their rows apart by this.
         self._game = next(_games)
@@ -117,7 +115,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         agents = self._conversation.possible_agents
         random_seat = agents[int(self.np_random.integers(len(agents)))]
         self._seat = self._fixed_seat or random_seat
-        self._opponent = self._make_opponent(int(self.np_random.integers(2**31)))
+        self._players = self._seating(int(self.np_random.integers(2**31)), self._seat)
         self._done = False
         self._play_on()
         return self._observation(), self._info()
@@ -172,7 +170,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         Raises:
             StateError: before ``reset``.
         """
-        if self._opponent is None:
+        if not self._players:
             raise StateError("no game is running: call reset() first")
         return self._view_of(self._seat)
 
@@ -183,13 +181,11 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
             StateError: the game is still running, or none was started.
         """
         episode = self._conversation.episode()
-        assert self._opponent is not None  # the game has run
-        other = self._opponent.name
+        names = {self._seat: ""} | {agent: each.name for agent, each in self._players.items()}
         return msgspec.structs.replace(
             episode,
             seats=tuple(
-                msgspec.structs.replace(each, policy="" if each.agent == self._seat else other)
-                for each in episode.seats
+                msgspec.structs.replace(each, policy=names[each.agent]) for each in episode.seats
             ),
         )
 
@@ -218,12 +214,12 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
     def _play_stage(self, own_reply: Any) -> None:
         """Acts of all who may act now, the seat's among them if it is one of them."""
-        env, opponent = self._conversation, self._opponent
-        assert opponent is not None  # the game runs
+        env = self._conversation
         acting = env.acting
         others = [agent for agent in acting if agent != self._seat]
         views = [self._view_of(agent) for agent in others]
-        replies = dict(zip(others, ask_all(views, [opponent] * len(views)), strict=True))
+        asked = ask_all(views, [self._players[agent] for agent in others])
+        replies = dict(zip(others, asked, strict=True))
         for agent in acting:
             env.step(own_reply if agent == self._seat else replies[agent])
 
@@ -311,6 +307,11 @@ def _seat(
 ) -> SingleAgentEnv:
     if discrete is False:
         return SingleAgentEnv(game, seat, opponents)
+    if discrete is not True and not isinstance(discrete, Mapping):
+        raise ConfigError(
+            "discrete must be True, False or the options of Discretizer, as {'length': 256}: "
+            f"got {discrete!r}"
+        )
     return DiscreteSeatEnv(game, seat, opponents, **({} if discrete is True else discrete))
 
 
@@ -349,32 +350,3 @@ def _checked_seat(seat: int | str, agents: list[str]) -> str | None:
         f"seat must be 'random', an index from 0 to {len(agents) - 1}, or one of "
         f"{', '.join(agents)}: got {seat!r}"
     )
-
-
-def _maker(opponents: Opponents, env: ConversationEnv) -> Callable[[int], Policy]:
-    if isinstance(opponents, str):
-        game = Game(str(env.metadata["name"]), env.config)
-        loaded = policy_by_name(opponents, 0, game)
-        if opponents in FRESH_PER_GAME:
-            return lambda seed: policy_by_name(opponents, seed, game)
-        return lambda seed: loaded
-    if callable(opponents):
-        return _factory(opponents)
-    try:
-        usable = callable(opponents.act)
-    except AttributeError:
-        usable = False
-    if not usable:
-        raise ConfigError(
-            "opponents must be the name of a policy, a policy (an object with act(views)), or "
-            f"a callable that makes one: got {opponents!r}"
-        )
-    return lambda seed: opponents
-
-
-def _factory(make: Callable[..., Policy]) -> Callable[[int], Policy]:
-    try:
-        inspect.signature(make).bind(0)
-    except TypeError:
-        return lambda seed: make()
-    return make
