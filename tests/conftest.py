@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that a test starts:
+# a handler of Python's own is none to a new program, which then begins with the default.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines differ tenfold in speed: how long an example takes says nothing.
 settings.register_profile(
