@@ -202,7 +202,7 @@ def with_values(words: Sequence[str], bare: Mapping[str, str]) -> list[str]:
         told.append(word)
         if word == "--":
             return [*words]
-        if word in bare and following.startswith("-"):
+        if word in bare and following.startswith("-") and following != "-":
             told.append(bare[word])
     return told
 

@@ -68,6 +68,9 @@ def command(
     if port is not None and not serve:
         raise ConfigError("--port is of --serve: add that, or leave it out")
     read = read_for_replay(files, tokens=tokens or (), judged=judged or ())
+    target = None if serve and out is None else out or _beside(files)
+    if target is not None:
+        read.check_spared(target)
     first = files[0]
     page = render_html(
         read.episodes,
@@ -77,8 +80,7 @@ def command(
     )
     count = len(read.episodes)
     told = "1 episode" if count == 1 else f"{count} episodes"
-    if out is not None or not serve:
-        target = out or _beside(files)
+    if target is not None:
         write_page(target, page)
         show(f"{told} in {target}: open it in a browser")
     if serve:

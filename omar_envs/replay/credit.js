@@ -134,8 +134,8 @@ function renderCredit() {
       el("p", { class: "faint" }, "There are no token data for this game."));
   }
   const agents = state.eyes === ALL ? [...seats.keys()] : [state.eyes];
-  const charts = agents.filter((agent) => tokens.seats[agent]?.turns.length)
-    .map((agent) => creditChart(agent, tokens.seats[agent].turns));
+  const charts = agents.filter((agent) => ownOf(tokens.seats, agent)?.turns.length)
+    .map((agent) => creditChart(agent, ownOf(tokens.seats, agent).turns));
   const about = el("p", { class: "faint" }, "Estimator: ",
     el("bdi", {}, tokens.estimator.replaceAll("_", " ")),
     ". Bars: the advantage of each turn. Line: the critic's value before each of the seat's ",

@@ -179,6 +179,11 @@ function asObject(value) {
   return value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
 }
 
+/** A property by a name that anybody may have chosen, "constructor" among them. */
+function ownOf(object, name) {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
 /** Whether a text holds a name as a word of its own. */
 function mentions(text, name) {
   const escape = (mark) => `\\u{${mark.codePointAt(0).toString(16)}}`;

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from omar_envs.errors import ConfigError
+from omar_envs.errors import ConfigError, EpisodeError
 from omar_envs.judge.saved import JudgedEpisode
 from omar_envs.parsing import (
     DEFAULT_PRIVATE_TAGS,
@@ -38,6 +38,9 @@ _SCRIPTS = (
 )
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
+_EYES = ("public", "all")
+"""What the page calls the eyes that are no seat's."""
+
 _Beside = TypeVar("_Beside", EpisodeTokens, JudgedEpisode)
 
 
@@ -59,7 +62,8 @@ def render_html(
             episodes are passed over.
 
     Raises:
-        EpisodeError: an episode contradicts itself or cannot be written as JSON, or token
+        EpisodeError: an episode contradicts itself or cannot be written as JSON, an agent
+            in it is called as the page calls the eyes of nobody ("public", "all"), or token
             data do not fit their episode.
         ConfigError: there are token data, or judgements, and none is of these episodes.
     """
@@ -193,6 +197,12 @@ def _by_episode(
 def _shown(
     episode: Episode, tokens: EpisodeTokens | None, judged: Sequence[JudgedEpisode]
 ) -> _Shown:
+    taken = [seat.agent for seat in episode.seats if seat.agent in _EYES]
+    if taken:
+        raise EpisodeError(
+            f"A page cannot tell the agent {taken[0]!r} from its own eyes of that name, "
+            "and what it knows from what they see: give the agent another id."
+        )
     if tokens is not None:
         check_token_data(tokens, episode)
     winner = episode.outcome.get("winner")

@@ -64,13 +64,13 @@ const MEASURES = {
 /** For outcomes that can be computed: who got what, beside the best that there was. */
 function dealNodes({ settled, deal, points, scores, measures }) {
   const [got, worth] = [asObject(points), asObject(scores)];
-  const agents = [...seats.keys()].filter((agent) => typeof worth[agent] === "number");
+  const agents = [...seats.keys()].filter((agent) => typeof ownOf(worth, agent) === "number");
   if (!agents.length) return [];
   const rows = agents.map((agent) => [
     el("bdi", {}, nameOf(agent)),
-    typeof got[agent] === "number" ? amount(got[agent]).replace("+", "") : "–",
+    typeof ownOf(got, agent) === "number" ? amount(got[agent]).replace("+", "") : "–",
     meter(worth[agent])]);
-  const all = agents.reduce((sum, agent) => sum + (Number(got[agent]) || 0), 0);
+  const all = agents.reduce((sum, agent) => sum + (Number(ownOf(got, agent)) || 0), 0);
   const joint = asObject(measures).joint_share;
   const together = joint > 0
     ? el("p", {}, `Together ${plainAmount(all)} points; the best there could be `,
@@ -114,14 +114,14 @@ function judgementNode({ result, parts }) {
   }
   const scores = asObject(result.scores);
   const reasons = asObject(result.reasons);
-  const agents = [...seats.keys()].filter((agent) => agent in scores);
+  const agents = [...seats.keys()].filter((agent) => Object.hasOwn(scores, agent));
   const names = [...new Set(agents.flatMap((agent) => Object.keys(scores[agent])))];
   const rows = names.map((name) => [el("bdi", {}, name.replaceAll("_", " ")),
     ...agents.map((agent) => scoreOf(scores[agent], name))]);
   const head = ["Dimension", ...agents.map((agent) => el("bdi", {}, nameOf(agent)))];
   box.append(scrolling("Scores", table("scores", head, rows)));
   for (const agent of agents) {
-    const told = Object.entries(asObject(reasons[agent])).filter(([, text]) => text);
+    const told = Object.entries(asObject(ownOf(reasons, agent))).filter(([, text]) => text);
     if (!told.length) continue;
     const lines = told.flatMap(([name, text]) => [
       el("dt", {}, el("bdi", {}, name.replaceAll("_", " ")), ` ${scoreOf(scores[agent], name)}`),
@@ -132,7 +132,7 @@ function judgementNode({ result, parts }) {
   return box;
 }
 
-const scoreOf = (scores, name) => (name in scores ? plainAmount(scores[name]) : "–");
+const scoreOf = (scores, name) => (Object.hasOwn(scores, name) ? plainAmount(scores[name]) : "–");
 
 // --- seats, rewards, votes so far --------------------------------------------
 
@@ -141,9 +141,9 @@ function rewardsNode() {
   const rewards = episode().rewards;
   const names = [...new Set(Object.values(rewards).flatMap(Object.keys))];
   const rows = [...seats.keys()].map((agent) => {
-    const own = rewards[agent] ?? {};
+    const own = ownOf(rewards, agent) ?? {};
     return [el("bdi", {}, nameOf(agent)), amount(total(own)),
-      ...names.map((name) => (name in own ? rewardNode(own[name]) : "–"))];
+      ...names.map((name) => (Object.hasOwn(own, name) ? rewardNode(own[name]) : "–"))];
   });
   return scrolling("Rewards", table("rewards", ["Seat", "Total", ...names], rows));
 }

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from omar_envs.errors import EpisodeError
+from omar_envs.errors import ConfigError, EpisodeError
 from omar_envs.judge.saved import JudgedEpisode, read_judged
 from omar_envs.replay.token_data import TOKEN_DATA_SUFFIX, EpisodeTokens, read_token_data
 from omar_envs.transcript import StrPath, iter_episodes
@@ -26,12 +26,26 @@ class ForReplay(NamedTuple):
     episodes: in the order of the files, and of the lines in each.
     token_data, judgements: all that lay beside the files.
     files: where the episodes are from.
+    beside: where the token data and the judgements are from.
     """
 
     episodes: list[Episode]
     token_data: list[EpisodeTokens]
     judgements: list[JudgedEpisode]
     files: list[Path]
+    beside: list[Path]
+
+    def check_spared(self, target: StrPath) -> None:
+        """Hold a file that is to be written against those that were read.
+
+        Raises:
+            ConfigError: it is one of them, by whatever path.
+        """
+        target = Path(target)
+        if any(target.exists() and target.samefile(file) for file in (*self.files, *self.beside)):
+            raise ConfigError(
+                f"{target} is what the page is made of, and would be lost: name another file"
+            )
 
 
 class _Header(msgspec.Struct):
@@ -63,18 +77,14 @@ def read_for_replay(
         if not path.exists():
             raise EpisodeError(f"{path} cannot be read: there is no such file.")
     found = list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+    with_tokens = [*_existing(found, TOKEN_DATA_SUFFIX), *map(Path, tokens)]
+    with_judgements = [*_existing(found, JUDGED_SUFFIX), *named]
     return ForReplay(
         episodes=[episode for file in found for episode in iter_episodes(file)],
-        token_data=[
-            *(item for file in found for item in _tokens_beside(file)),
-            *(item for path in tokens for item in read_token_data(path)),
-        ],
-        judgements=[
-            line
-            for path in (*(_beside(file, JUDGED_SUFFIX) for file in found), *named)
-            for line in read_judged(path)
-        ],
+        token_data=[item for file in with_tokens for item in read_token_data(file)],
+        judgements=[line for file in with_judgements for line in read_judged(file)],
         files=found,
+        beside=[*with_tokens, *with_judgements],
     )
 
 
@@ -82,19 +92,20 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    found = [file for file in sorted(path.rglob("*.jsonl")) if _holds_episodes(file)]
+    lines = (file for file in sorted(path.rglob("*.jsonl")) if file.is_file())
+    found = [file for file in lines if _holds_episodes(file)]
     if not found:
         raise EpisodeError(f"There are no episodes in {path}, nor in the folders below it.")
     yield from found
 
 
 def _holds_episodes(file: Path) -> bool:
-    """By its first line; a damaged one counts, so that its error is not passed over."""
+    """By its first line with words; a damaged one counts, so that its error is not passed over."""
     if file.name.endswith((TOKEN_DATA_SUFFIX, JUDGED_SUFFIX)):
         return False
     try:
         with file.open("rb") as opened:
-            first = opened.readline()
+            first = next((line for line in opened if line.strip()), b"")
     except OSError as error:
         raise EpisodeError(f"{file} cannot be read: {error.strerror}.") from None
     try:
@@ -106,10 +117,6 @@ def _holds_episodes(file: Path) -> bool:
     return True
 
 
-def _tokens_beside(file: Path) -> list[EpisodeTokens]:
-    beside = _beside(file, TOKEN_DATA_SUFFIX)
-    return read_token_data(beside) if beside.exists() else []
-
-
-def _beside(file: Path, suffix: str) -> Path:
-    return file.with_name(file.name.removesuffix(".jsonl") + suffix)
+def _existing(files: Iterable[Path], suffix: str) -> list[Path]:
+    beside = (file.with_name(file.name.removesuffix(".jsonl") + suffix) for file in files)
+    return [file for file in beside if file.exists()]

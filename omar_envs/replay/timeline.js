@@ -109,12 +109,15 @@ function step(go) {
 
 function actByKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
-  if (event.shiftKey && event.key !== "?") return;
+  // Some keyboards have / and ? on keys that need shift.
+  if (event.shiftKey && !["/", "?"].includes(event.key)) return;
   if (!Object.hasOwn(KEYS, event.key)) return;
   // Keys that a control uses itself stay its own.
-  const typing = event.target.matches?.("select, input:not([type=checkbox])");
+  const typing = event.target.matches?.("select, input:not([type=checkbox], [type=range])");
   const pressing = event.target.matches?.("button, summary, input, a");
-  if (typing || (event.key === " " && pressing)) return;
+  const sliding = event.target.matches?.("[type=range]");
+  if (typing || (event.key === " " && pressing && !sliding)) return;
+  if (sliding && /^(Arrow|Home|End)/.test(event.key)) return;
   if (event.target.closest?.(".scroll") && event.key.startsWith("Arrow")) return;
   event.preventDefault();
   KEYS[event.key]();

@@ -1,4 +1,4 @@
-"""A browser for the tests of the replay page, started once."""
+"""A browser for the tests of the replay page, and sample pages in it, made once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from omar_envs.replay import write_replay
 from tests.e2e.chromium import EXECUTABLE, Page
-from tests.e2e.replay_pages import TROUBLE, requested, secretive
+from tests.e2e.replay_pages import TROUBLE, anew, requested, secretive
+from tests.envs.credit_samples import tokens_of
 from tests.envs.episode_samples import negotiation, werewolf_game
 
 
@@ -21,14 +22,27 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         yield opened
 
 
-@pytest.fixture
-def replay(page: Page, tmp_path: Path) -> Iterator[Page]:
-    """The sample games, opened; whatever a test did, the page must have stayed quiet."""
-    page.resize(1300, 900)
-    page.prefer("light")
-    path = tmp_path / "replay.html"
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the sample games."""
+    path = tmp_path_factory.mktemp("sample") / "replay.html"
     write_replay(path, [secretive(werewolf_game()), negotiation()], title="Sample games")
-    page.open(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def credit_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two games, the first with the data of its tokens."""
+    path = tmp_path_factory.mktemp("sample") / "credit.html"
+    game = werewolf_game()
+    write_replay(path, [game, negotiation()], token_data=[tokens_of(game)])
+    return path
+
+
+@pytest.fixture
+def replay(page: Page, sample: Path) -> Iterator[Page]:
+    """The sample games, as at first; whatever a test did, the page must have stayed quiet."""
+    anew(page, sample)
     yield page
     assert page.reported(*TROUBLE) == []
     assert all(url.startswith("file:") for url in requested(page))

@@ -27,6 +27,29 @@ def secretive(game: Episode) -> Episode:
     return changed(game, seats=tuple(seats), outcome=dict(game.outcome, winner="TEAM-1"))
 
 
+AS_AT_FIRST = """new Promise((done) => {
+    const byId = (id) => document.getElementById(id);
+    if (byId("play").getAttribute("aria-label") === "Pause") byId("play").click();
+    byId("help").close();
+    byId("search").value = "";
+    byId("search").dispatchEvent(new Event("input"));
+    document.activeElement.blur();
+    addEventListener("hashchange", () => done(scrollTo(0, 0)), { once: true });
+    location.hash = `again=${Math.random()}`;
+})"""
+
+
+def anew(page: Page, path: Path) -> None:
+    """A page as at first: opened, or taken back to its beginning if it is open."""
+    page.resize(1300, 900)
+    page.prefer("light")
+    if page.run("location.pathname") == path.as_posix():
+        page.run(AS_AT_FIRST)
+        page.events.clear()
+    else:
+        page.open(path)
+
+
 def show(page: Page, tmp_path: Path, *episodes: Episode, fragment: str = "", **beside: Any) -> None:
     """Write a page of these episodes and open it; ``beside`` goes to ``write_replay``."""
     path = tmp_path / "page.html"

@@ -46,7 +46,8 @@ def test_eyes_see_exactly_what_was_meant_for_them(replay: Page, eyes: str) -> No
             assert message.text not in markup
 
 
-def test_the_public_view_comes_first(replay: Page) -> None:
+def test_the_public_view_comes_first(replay: Page, sample: Path) -> None:
+    replay.open(sample)
     assert replay.run("document.getElementById('eyes').value") == "public"
     assert "Ben talks like a seer" not in replay.markup()
     assert "Poor Chloe" in replay.text()
@@ -67,11 +68,8 @@ def test_a_seats_card_lends_its_eyes(replay: Page) -> None:
     assert "investigates Ema." not in replay.texts(WORDS)
 
 
-@pytest.mark.parametrize("style", ["plain", "terse"])
-def test_a_played_game_shows_the_same_to_each_seat_as_it_did(
-    page: Page, tmp_path: Path, style: str
-) -> None:
-    env = werewolf_v0.raw_env(num_players=6, prompt_style=style, wolf_chat_rounds=1)
+def test_a_terse_game_shows_the_same_to_each_seat_as_it_did(page: Page, tmp_path: Path) -> None:
+    env = werewolf_v0.raw_env(num_players=6, prompt_style="terse", wolf_chat_rounds=1)
     episode = play(env, ScriptedPolicy(seed=1), seed=5)
     show(page, tmp_path, episode)
     for seat in episode.seats:
@@ -330,6 +328,18 @@ def test_the_scrubber_steps_too_and_takes_its_own_keys(replay: Page) -> None:
     assert len(replay.texts(WORDS)) == 6
 
 
+def test_other_keys_work_from_the_scrubber_and_from_keyboards_that_need_shift(
+    replay: Page,
+) -> None:
+    replay.run("document.getElementById('scrubber').focus()")
+    replay.press(" ")
+    assert replay.run("document.getElementById('play').getAttribute('aria-label')") == "Pause"
+    replay.press(" ")
+    replay.press("End")
+    replay.press("/", shift=True)
+    assert replay.run("document.activeElement.id") == "search"
+
+
 def test_another_pair_of_eyes_keeps_the_place(replay: Page) -> None:
     replay.press("Home")
     replay.press("ArrowRight")
@@ -415,17 +425,17 @@ def test_the_other_game_is_a_click_away(replay: Page) -> None:
     assert "Cut short by a limit" in replay.text("#result")
 
 
-def test_an_address_leads_back_to_the_same_place(replay: Page, tmp_path: Path) -> None:
+def test_an_address_leads_back_to_the_same_place(replay: Page, sample: Path) -> None:
     replay.select("#eyes", BEN)
     replay.click("#show-reasoning")
     replay.press("Home")
     replay.press("ArrowRight")
     replay.wait_for("location.hash.includes('step=2')")
     fragment, before = replay.run("[location.hash, document.body.innerText]")
-    replay.open(tmp_path / "replay.html", fragment)
+    replay.open(sample, fragment)
     assert replay.run("document.body.innerText") == before
     for nonsense in ("#eyes=nobody&game=0&step=-1", "#game=99&step=1e9", "#%%%"):
-        replay.open(tmp_path / "replay.html", nonsense)
+        replay.open(sample, nonsense)
         assert replay.texts(WORDS)
 
 

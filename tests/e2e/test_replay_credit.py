@@ -7,20 +7,27 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from omar_envs.replay import EpisodeTokens, SeatTokens, TurnTokens, episode_key
 from omar_envs.types import JudgeResult
 from tests.e2e.chromium import Page
-from tests.e2e.replay_pages import TROUBLE, requested, show
+from tests.e2e.replay_pages import TROUBLE, anew, requested, show
 from tests.envs.credit_samples import judged, sound, tokens_of
-from tests.envs.episode_samples import AGENTS, ANA, CHLOE, DEV, negotiation, werewolf_game
+from tests.envs.episode_samples import (
+    AGENTS,
+    ANA,
+    CHLOE,
+    DEV,
+    Recorder,
+    negotiation,
+    werewolf_game,
+)
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def credited(page: Page, tmp_path: Path) -> Page:
-    game = werewolf_game()
-    show(page, tmp_path, game, negotiation(), token_data=[tokens_of(game)])
-    page.resize(1300, 900)
+def credited(page: Page, credit_sample: Path) -> Page:
+    anew(page, credit_sample)
     return page
 
 
@@ -118,7 +125,7 @@ def test_the_numbers_are_there_for_those_who_see_no_shades(credited: Page) -> No
     assert rows[-1].split("\t")[0] == "<|end|>" and rows[-1].split("\t")[1] == "+0.5"
 
 
-def test_without_token_data_there_is_no_switch(replay: Page, credited: Page) -> None:
+def test_a_game_without_token_data_says_so(credited: Page) -> None:
     assert not credited.run("document.getElementById('credit-switch').hidden")
     credited.click("#show-credit")
     credited.click("#games li:nth-child(2) button")
@@ -149,6 +156,22 @@ def test_gaps_and_silent_turns_open_quietly(page: Page, tmp_path: Path) -> None:
     for width in (390, 1300):
         page.resize(width, 800, mobile=width < 500)
         assert page.run("document.documentElement.scrollWidth") <= width
+    assert page.reported(*TROUBLE) == []
+
+
+def test_tokens_of_agents_with_names_that_scripts_know(page: Page, tmp_path: Path) -> None:
+    odd = Recorder({"constructor": "One", "toString": "Two", "__proto__": "Three"})
+    odd.stage("discussion", "Day 1")
+    odd.say("constructor", "Hello.")
+    game = odd.episode()
+    turn = TurnTokens(("Hello.",), (0.5,), (0.1,), 0.5, 0.0)
+    data = EpisodeTokens(1, episode_key(game), "mine", (SeatTokens("constructor", (turn,)),))
+    show(page, tmp_path, game, token_data=[data], fragment="#credit=1&eyes=all&roles=1")
+    assert page.texts(".chart-of .name") == ["One"]
+    for agent in ("toString", "__proto__"):
+        page.select("#eyes", agent)
+        assert "There are no tokens of this seat." in page.text("#credit")
+    assert "NaN" not in page.markup()
     assert page.reported(*TROUBLE) == []
 
 

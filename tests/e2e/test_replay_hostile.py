@@ -59,8 +59,9 @@ def test_hostile_text_shows_as_text_and_runs_nothing(page: Page, tmp_path: Path)
     assert all(url.startswith("file:") for url in requested(page))
 
 
-def test_the_policy_holds_even_if_markup_got_in(replay: Page) -> None:
-    replay.run("""(() => {
+def test_the_policy_holds_even_if_markup_got_in(page: Page, tmp_path: Path) -> None:
+    show(page, tmp_path, speech("Hello."))
+    page.run("""(() => {
         const script = document.createElement("script");
         script.textContent = "window.pwned = 1";
         document.body.append(script);
@@ -69,14 +70,13 @@ def test_the_policy_holds_even_if_markup_got_in(replay: Page) -> None:
         image.src = "https://example.com/pixel.png";
         document.body.append(image);
     })()""")
-    replay.run("fetch('https://example.com/').catch(() => 0)")
-    assert replay.run("window.pwned") is None
+    page.run("fetch('https://example.com/').catch(() => 0)")
+    assert page.run("window.pwned") is None
     assert (
-        replay.run("fetch('https://example.com/').then(() => 'sent', () => 'blocked')") == "blocked"
+        page.run("fetch('https://example.com/').then(() => 'sent', () => 'blocked')") == "blocked"
     )
-    blocked = [entry["entry"]["text"] for entry in replay.reported("Log.entryAdded")]
+    blocked = [entry["entry"]["text"] for entry in page.reported("Log.entryAdded")]
     assert len(blocked) >= 3 and all("Content Security Policy" in text for text in blocked)
-    replay.events.clear()
 
 
 def test_direction_overrides_stay_inside_their_text(page: Page, tmp_path: Path) -> None:
@@ -113,8 +113,10 @@ def test_odd_episodes_open_quietly(page: Page, tmp_path: Path) -> None:
         silent.episode(config={"private_tags": None}, seats=tuple(Seat(a, "") for a in AGENTS)),
         changed(werewolf_game(), stages=tuple(reversed(werewolf_game().stages))),
     ]
+    show(page, tmp_path, *odd, fragment="#roles=1")
     for number in range(1, len(odd) + 1):
-        show(page, tmp_path, *odd, fragment=f"#game={number}&eyes=all&roles=1")
+        page.click(f"#games li:nth-child({number}) button")
+        page.select("#eyes", "all")
         page.press("ArrowRight")
         page.press("ArrowLeft")
         page.click("#play")

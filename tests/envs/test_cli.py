@@ -27,7 +27,7 @@ from omar_envs.cli import main
 from omar_envs.terminal import printable
 from omar_envs.transcript import read_episodes
 from omar_envs.werewolf.measures import MEASURES
-from tests.envs.chat_server import ChatServer, say
+from tests.envs.chat_server import ChatServer, refuse, say
 
 SMALL = ["--set", "num_players=5", "discussion_rounds=1"]
 COMMANDS = [
@@ -102,8 +102,9 @@ def test_a_model_behind_an_endpoint_plays(
         assert main([*words, "--set", "num_players=3", 'roles={"werewolf": 1}']) == 0
         assert server.calls
     assert f"A: {server.url}#tiny" in capsys.readouterr().out
-    said = complaint("eval", "--a", f"{server.url}#tiny", "--b", "random", "--games", "2")
-    assert server.url in said
+    with ChatServer(lambda call: refuse(404, "no such model")) as server:
+        said = complaint("eval", "--a", f"{server.url}#tiny", "--b", "random", "--games", "2")
+        assert server.url in said and "no such model" in said
     assert "#" in complaint("eval", "--a", server.url, "--b", "random")
 
 
