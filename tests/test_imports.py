@@ -59,7 +59,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("rollout",),
     ("by_name", "terminal"),
-    ("transcript", "arena", "export", "model_folder", "replay", "wrappers.opponents", "wrappers.single_agent"),
+    (
+        "transcript",
+        "arena",
+        "export",
+        "model_folder",
+        "replay",
+        "wrappers.opponents",
+        "wrappers.single_agent",
+    ),
     (
         "cli",
         "cli_completion",
