@@ -26,9 +26,9 @@ DEAR_TALK = TINY_WEREWOLF | {
     "discussion_rounds": 2,
     "allow_silence": True,
     "max_speech_chars": 40,
-    "length_penalty": 0.5,
+    "length_penalty": 1.0,
 }
-"""Talk costs, and silence is legal: better said little, and not to abstain."""
+"""Talk has a price, and silence is legal: what there is to learn first is to say little."""
 
 STAG_HUNT = {"scenario": "two_boats_count_whales", "max_turns": 4}
 """Sealed answers: worth most if both dare the same. Its reward is computed."""

@@ -30,13 +30,13 @@ from omar_envs import sotopia_v0, werewolf_v0
 from omar_envs.wrappers.discretize import discretize
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--steps", type=int, default=8_000, help="acts to learn from, per game")
-parser.add_argument("--games", type=int, default=2000, help="games to measure by")
+parser.add_argument("--steps", type=int, default=4_000, help="acts to learn from, per game")
+parser.add_argument("--games", type=int, default=1000, help="games to measure by")
 args = parser.parse_args()
 torch.set_num_threads(1)
 torch.manual_seed(0)
 np.random.seed(0)
-OPTIONS = {"length": 96}
+OPTIONS = {"length": 48}
 SIDE_BY_SIDE = 4
 
 
@@ -52,21 +52,34 @@ class Values(nn.Module):
         return self.head(self.words(torch.as_tensor(seen))), state
 
 
+class Seats(PettingZooEnv):
+    """The last turn is part of the game, and told: what comes after it is not estimated."""
+
+    def step(self, action):
+        seen, rewards, ended, cut, info = super().step(action)
+        # It hands out one and the same list each time.
+        return seen, list(rewards), ended or cut, False, info
+
+
 def learn(make) -> Values:
     """Train; a return over so many acts reaches the end of any of these games."""
-    seats = PettingZooEnv(discretize(make(), **OPTIONS))
+    seats = Seats(discretize(make(), **OPTIONS))
     model = Values(int(seats.action_space.n))
-    policy = DiscreteQLearningPolicy(model=model, action_space=seats.action_space, eps_training=0.3)
+    # The policies of several agents are not told that they train: without eps_inference they
+    # would explore nothing.
+    policy = DiscreteQLearningPolicy(
+        model=model, action_space=seats.action_space, eps_training=0.3, eps_inference=0.3
+    )
     learner = DQN(
         policy=policy,
-        optim=AdamOptimizerFactory(lr=1e-3),
+        optim=AdamOptimizerFactory(lr=3e-3),
         gamma=1.0,
         n_step_return_horizon=30,
         target_update_freq=100,
     )
     everybody = MultiAgentOffPolicyAlgorithm(algorithms=[learner] * len(seats.agents), env=seats)
     side_by_side = DummyVectorEnv(
-        [lambda: PettingZooEnv(discretize(make(), **OPTIONS)) for _ in range(SIDE_BY_SIDE)]
+        [lambda: Seats(discretize(make(), **OPTIONS)) for _ in range(SIDE_BY_SIDE)]
     )
     side_by_side.seed(0)
     collector = Collector(
@@ -78,7 +91,7 @@ def learn(make) -> Values:
             max_epochs=1,
             epoch_num_steps=args.steps,
             collection_step_num_env_steps=64,
-            update_step_num_gradient_steps_per_sample=0.05,
+            update_step_num_gradient_steps_per_sample=0.1,
             batch_size=128,
             test_collector=None,
             multi_agent_return_reduction=lambda rewards: rewards.mean(axis=1),

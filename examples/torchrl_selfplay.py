@@ -19,7 +19,7 @@ from discrete_net import TextNet
 from tensordict.nn import TensorDictModule
 from torch import nn
 from torchrl.envs import MarlGroupMapType, PettingZooWrapper
-from torchrl.envs.utils import check_env_specs
+from torchrl.envs.utils import ExplorationType, check_env_specs, set_exploration_type
 from torchrl.modules import MaskedCategorical, ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss, ValueEstimators
 
@@ -27,12 +27,12 @@ from omar_envs import sotopia_v0, werewolf_v0
 from omar_envs.wrappers.discretize import discretize
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--steps", type=int, default=4_096, help="environment steps, per game")
-parser.add_argument("--games", type=int, default=2000, help="games to measure by")
+parser.add_argument("--steps", type=int, default=2_048, help="environment steps, per game")
+parser.add_argument("--games", type=int, default=1000, help="games to measure by")
 args = parser.parse_args()
 torch.set_num_threads(1)
 torch.manual_seed(0)
-OPTIONS = {"length": 96}
+OPTIONS = {"length": 48}
 BATCH = 512
 
 
@@ -57,14 +57,17 @@ def learn(parallel_env) -> nn.Module:
     critic = ValueOperator(value, in_keys=tokens, out_keys=[("agents", "state_value")])
     loss = ClipPPOLoss(actor, critic, entropy_coeff=0.01, normalize_advantage=True)
     loss.set_keys(
-        **{name: ("agents", name) for name in ("action", "reward", "done", "terminated")},
+        **{name: ("agents", name) for name in ("action", "reward", "done")},
+        # The last turn is part of the game, and told: nothing comes after it to be estimated.
+        terminated=("agents", "done"),
         value=("agents", "state_value"),
         sample_log_prob=actor.log_prob_keys[0],
     )
     loss.make_value_estimator(ValueEstimators.GAE, gamma=1.0, lmbda=0.95)
     optimizer = torch.optim.Adam(loss.parameters(), lr=3e-3)
     for _ in range(max(1, args.steps // BATCH)):
-        with torch.no_grad():
+        # Without this a rollout takes the likeliest act each time, and nothing is learnt.
+        with torch.no_grad(), set_exploration_type(ExplorationType.RANDOM):
             steps = env.rollout(BATCH, actor, break_when_any_done=False)
             loss.value_estimator(steps)
         for rows in torch.cat([torch.randperm(BATCH) for _ in range(8)]).split(128):
