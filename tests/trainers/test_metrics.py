@@ -204,5 +204,9 @@ def test_what_is_logged_reaches_the_callbacks_that_report(tmp_path: Path) -> Non
         assert sum(phases) == pytest.approx(line["time/iteration"])
         assert line["train/tokens_per_second"] > 0
     names = sorted(path.name for path in (out / GAMES_FOLDER).iterdir())
-    assert names == ["iteration-000001.txt", "iteration-000002.txt"]
-    assert "Game 1 of 1" in (out / GAMES_FOLDER / names[0]).read_text()
+    assert names == [
+        f"iteration-{number:06}.{ending}"
+        for number in (1, 2)
+        for ending in ("jsonl", "tokens.jsonl", "txt")
+    ]
+    assert "Game 1 of 1" in (out / GAMES_FOLDER / "iteration-000001.txt").read_text()
