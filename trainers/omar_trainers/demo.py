@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import shutil
 import sys
 import warnings
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 from rich.console import Console
 from rich.table import Table
 from tqdm.auto import tqdm
@@ -269,6 +271,9 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore")
     for name in ("transformers", "trl", "accelerate", "torch"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    if not torch.cuda.is_available():
+        # DeepSpeed, where it is there, warns that it found no GPU, unless it is told of none.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     transformers_logging.disable_progress_bar()
 
 
