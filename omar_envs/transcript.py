@@ -25,6 +25,11 @@ from omar_envs.types import MODERATOR, SCHEMA_VERSION, Episode
 
 StrPath = str | os.PathLike[str]
 
+TOKEN_DATA_SUFFIX = ".tokens.jsonl"
+JUDGED_SUFFIX = ".judged.jsonl"
+BESIDE_EPISODES = (TOKEN_DATA_SUFFIX, JUDGED_SUFFIX)
+"""Endings of what lies beside ``games.jsonl``: token data and judgements of its games."""
+
 
 class _Header(msgspec.Struct):
     schema_version: int
@@ -133,6 +138,26 @@ def iter_episodes(path: StrPath) -> Iterator[Episode]:
                     f"{error} The line has no end: its writer was probably stopped while "
                     "writing it. Delete this last line to use the ones before it."
                 ) from None
+
+
+def episode_files(path: StrPath) -> list[Path]:
+    """The files of episodes that a path stands for: itself, or those in a folder and below.
+
+    Of a folder's files those count whose first line is an episode's, or a damaged one's, so
+    that its error is not passed over. Other JSON lines, as arenas and training runs leave
+    them, and what lies beside episodes (:data:`BESIDE_EPISODES`) are left out.
+
+    Raises:
+        EpisodeError: a folder holds no episodes, or one of its files cannot be read.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return [folder]
+    lines = (file for file in sorted(folder.rglob("*.jsonl")) if file.is_file())
+    found = [file for file in lines if _holds_episodes(file)]
+    if not found:
+        raise EpisodeError(f"There are no episodes in {folder}, nor in the folders below it.")
+    return found
 
 
 def read_episodes(path: StrPath) -> list[Episode]:
@@ -264,6 +289,20 @@ def _numbered_lines(episodes: Iterable[Episode]) -> Iterator[bytes]:
         except EpisodeError as error:
             raise EpisodeError(f"Episode {number}: {error}") from error
         yield line
+
+
+def _holds_episodes(file: Path) -> bool:
+    if file.name.endswith(BESIDE_EPISODES):
+        return False
+    with _open_to_read(file) as opened:
+        first = next((line for line in opened if line.strip()), b"")
+    try:
+        _HEADER_DECODER.decode(first)
+    except msgspec.ValidationError:
+        return False
+    except (msgspec.DecodeError, RecursionError):
+        return b'"schema_version"' in first
+    return True
 
 
 def _open_to_read(path: StrPath) -> BinaryIO:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from omar_envs.errors import ConfigError, EpisodeError
-from omar_envs.transcript import StrPath, decode, iter_episodes
+from omar_envs.transcript import StrPath, decode, episode_files, iter_episodes
 from omar_envs.types import Episode
 
 Episodes = StrPath | Iterable[StrPath] | Iterable[Episode]
@@ -68,7 +68,8 @@ class Files:
     """Episodes in files, of which one is held at a time.
 
     Args:
-        paths: JSON lines; a folder stands for its ``*.jsonl``, by name.
+        paths: JSON lines; a folder stands for those in it and below
+            (:func:`omar_envs.transcript.episode_files`).
 
     Raises:
         ConfigError: there is no file, the same one twice, no episode in them, or a pipe,
@@ -77,7 +78,7 @@ class Files:
     """
 
     def __init__(self, paths: Iterable[StrPath]) -> None:
-        self._paths = [file for path in paths for file in _files(Path(path))]
+        self._paths = [file for path in paths for file in episode_files(path)]
         if not self._paths:
             raise ConfigError("name at least one file of episodes, or a folder with some")
         seen: set[Path] = set()
@@ -145,15 +146,6 @@ def source_of(episodes: Episodes) -> Source:
     if not recorded:
         raise ConfigError("there is no episode to export")
     return InMemory(recorded)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(path.glob("*.jsonl"))
-    if not found:
-        raise ConfigError(f"the folder {path} holds no .jsonl file: name one that does")
-    return found
 
 
 def _line_starts(path: Path) -> Iterator[int]:

@@ -22,7 +22,6 @@ from omar_envs.replay.page import render_html, write_page, write_replay
 from omar_envs.replay.serving import page_server, serve_page
 from omar_envs.replay.sources import ForReplay, read_for_replay
 from omar_envs.replay.token_data import (
-    TOKEN_DATA_SUFFIX,
     TOKEN_DATA_VERSION,
     EpisodeTokens,
     SeatTokens,
@@ -31,6 +30,7 @@ from omar_envs.replay.token_data import (
     read_token_data,
     write_token_data,
 )
+from omar_envs.transcript import TOKEN_DATA_SUFFIX
 
 __all__ = [
     "TOKEN_DATA_SUFFIX",

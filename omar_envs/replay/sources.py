@@ -6,19 +6,21 @@ and ``games.judged.jsonl`` (what ``omar-envs judge`` writes); both are found by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from omar_envs.errors import ConfigError, EpisodeError
 from omar_envs.judge.saved import JudgedEpisode, read_judged
-from omar_envs.replay.token_data import TOKEN_DATA_SUFFIX, EpisodeTokens, read_token_data
-from omar_envs.transcript import StrPath, iter_episodes
+from omar_envs.replay.token_data import EpisodeTokens, read_token_data
+from omar_envs.transcript import (
+    JUDGED_SUFFIX,
+    TOKEN_DATA_SUFFIX,
+    StrPath,
+    episode_files,
+    iter_episodes,
+)
 from omar_envs.types import Episode
-
-JUDGED_SUFFIX = ".judged.jsonl"
 
 
 class ForReplay(NamedTuple):
@@ -48,13 +50,6 @@ class ForReplay(NamedTuple):
             )
 
 
-class _Header(msgspec.Struct):
-    schema_version: int
-
-
-_HEADER = msgspec.json.Decoder(_Header)
-
-
 def read_for_replay(
     paths: Iterable[StrPath],
     *,
@@ -76,7 +71,7 @@ def read_for_replay(
     for path in named:
         if not path.exists():
             raise EpisodeError(f"{path} cannot be read: there is no such file.")
-    found = list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+    found = list(dict.fromkeys(file for path in paths for file in episode_files(path)))
     with_tokens = [*_existing(found, TOKEN_DATA_SUFFIX), *map(Path, tokens)]
     with_judgements = [*_existing(found, JUDGED_SUFFIX), *named]
     return ForReplay(
@@ -86,35 +81,6 @@ def read_for_replay(
         files=found,
         beside=[*with_tokens, *with_judgements],
     )
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    lines = (file for file in sorted(path.rglob("*.jsonl")) if file.is_file())
-    found = [file for file in lines if _holds_episodes(file)]
-    if not found:
-        raise EpisodeError(f"There are no episodes in {path}, nor in the folders below it.")
-    yield from found
-
-
-def _holds_episodes(file: Path) -> bool:
-    """By its first line with words; a damaged one counts, so that its error is not passed over."""
-    if file.name.endswith((TOKEN_DATA_SUFFIX, JUDGED_SUFFIX)):
-        return False
-    try:
-        with file.open("rb") as opened:
-            first = next((line for line in opened if line.strip()), b"")
-    except OSError as error:
-        raise EpisodeError(f"{file} cannot be read: {error.strerror}.") from None
-    try:
-        _HEADER.decode(first)
-    except msgspec.ValidationError:
-        return False
-    except (msgspec.DecodeError, RecursionError):
-        return b'"schema_version"' in first
-    return True
 
 
 def _existing(files: Iterable[Path], suffix: str) -> list[Path]:

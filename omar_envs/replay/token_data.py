@@ -27,7 +27,6 @@ from omar_envs.types import Episode
 TOKEN_DATA_VERSION = 1
 """Version of the layout. It grows with every change that an older reader would misread."""
 
-TOKEN_DATA_SUFFIX = ".tokens.jsonl"
 
 Amount = float | None
 """A number, or ``None`` where it is unknown or not finite."""

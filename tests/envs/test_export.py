@@ -414,7 +414,7 @@ def test_sources(file: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no episode"):
         export([], tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match=r"no \.jsonl"):
+    with pytest.raises(EpisodeError, match="no episodes in"):
         export(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(EpisodeError, match="cannot be read"):
         export(tmp_path / "none.jsonl", tmp_path / "out")

@@ -137,3 +137,25 @@ def test_a_longer_file_takes_no_more_memory(kind: str, file: Path, tmp_path: Pat
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < file.stat().st_size
+
+
+def test_a_folder_as_arenas_and_training_runs_leave_it(file: Path, tmp_path: Path) -> None:
+    """Other lines, token data and judgements beside the games are no games."""
+    below = tmp_path / "run" / "games"
+    below.mkdir(parents=True)
+    games = below / "iteration-000001.jsonl"
+    games.write_bytes(file.read_bytes())
+    for name, text in (
+        ("games/iteration-000001.tokens.jsonl", '{"schema_version": 1}'),
+        ("games/iteration-000001.judged.jsonl", '{"schema_version": 1}'),
+        ("usage.jsonl", '{"endpoint": 1}'),
+        ("metrics.jsonl", '{"iteration": 1}'),
+        ("empty.jsonl", ""),
+    ):
+        (tmp_path / "run" / name).write_text(text)
+    for number, source in enumerate((games, tmp_path / "run")):
+        out = tmp_path / f"{number}.jsonl"
+        assert run(source, "--format", "chat", "--out", out) == 0
+    assert (tmp_path / "0.jsonl").read_bytes() == (tmp_path / "1.jsonl").read_bytes()
+    games.write_bytes(b'{"schema_version": 1, "env": "were')
+    assert run(tmp_path / "run", "--format", "chat", "--out", tmp_path / "2.jsonl") == 2
