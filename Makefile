@@ -24,11 +24,11 @@ help:
 demo: $(INSTALLED)
 	$(BIN)/python -m omar_trainers.demo --out runs/demo
 
+# A file's tests share what they set up, so that a file stays with one process.
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	# A file's tests share what they set up, so that a file stays with one process.
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-vllm: $(INSTALLED) $(SMOLLM2)
