@@ -24,7 +24,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -33,8 +33,13 @@ from typing import Any, NamedTuple
 from benchmarks.prompt_caches import GAME, SMOLLM2, caches
 
 ROOT = Path(__file__).resolve().parents[1]
+MAX_CONTEXT = 512
 RESULTS = ROOT / "benchmarks" / "results" / "selfplay_throughput.md"
 VLLM = ROOT / "runs" / "vllm-venv" / "bin" / "python"
+
+
+clock: Callable[[], float] = time.process_time
+"""What passes are timed by."""
 
 
 class Contestant(NamedTuple):
@@ -45,6 +50,7 @@ class Contestant(NamedTuple):
     games: int
     speech: int
     python: Path
+    device: str = "cpu"
 
 
 CONTESTANTS = (
@@ -102,8 +108,22 @@ def main() -> None:
         RESULTS.write_text(page(found), encoding="utf-8")
 
 
+def on_gpu(repeats: int) -> dict[str, Any]:
+    """SmolLM2 on vLLM on a GPU, by the wall clock."""
+    global clock
+    clock = time.perf_counter
+    contestant = Contestant("vllm", "smollm2", 256, 12, Path(sys.executable), "cuda")
+    found = take_turns(contestant, repeats)
+    return {"row": row(contestant, found), "passes": found}
+
+
 def measure(contestant: Contestant, repeats: int) -> None:
-    """Play and replay in turns; one line of JSON says what was found."""
+    """One line of JSON says what was found."""
+    print(json.dumps({"found": take_turns(contestant, repeats)}))
+
+
+def take_turns(contestant: Contestant, repeats: int) -> dict[str, list[dict[str, float]]]:
+    """Play and replay in turns."""
     table = VLLMTable(contestant) if contestant.backend == "vllm" else TorchTable(contestant)
     table.play()  # warms up, and records
     passes: dict[str, list[Pass]] = {"play": [], "replay": []}
@@ -111,7 +131,7 @@ def measure(contestant: Contestant, repeats: int) -> None:
         for kind, once in (("play", table.play), ("replay", table.replay)):
             passes[kind].append(once())
             print(kind, passes[kind][-1], file=sys.stderr, flush=True)
-    print(json.dumps({"found": {k: [p._asdict() for p in v] for k, v in passes.items()}}))
+    return {k: [p._asdict() for p in v] for k, v in passes.items()}
 
 
 class Timed:
@@ -127,9 +147,9 @@ class Timed:
 
     def generate(self, requests: Sequence[Any]) -> list[Any]:
         self.note(requests)
-        start = time.process_time()
+        start = clock()
         results = self.inner.generate(requests)
-        self.seconds += time.process_time() - start
+        self.seconds += clock() - start
         return results
 
     def forget(self) -> None:
@@ -147,14 +167,14 @@ class TimedStream(Timed):
 
     def submit(self, requests: Sequence[Any]) -> None:
         self.note(requests)
-        start = time.process_time()
+        start = clock()
         self.inner.submit(requests)
-        self.seconds += time.process_time() - start
+        self.seconds += clock() - start
 
     def poll(self) -> list[tuple[Hashable, Any]]:
-        start = time.process_time()
+        start = clock()
         found = self.inner.poll()
-        self.seconds += time.process_time() - start
+        self.seconds += clock() - start
         return found
 
 
@@ -170,14 +190,14 @@ class TimedPolicy:
         raise AssertionError("it is asked by submit")
 
     def submit(self, views: Sequence[Any]) -> None:
-        start = time.process_time()
+        start = clock()
         self.inner.submit(views)
-        self.seconds += time.process_time() - start
+        self.seconds += clock() - start
 
     def poll(self) -> list[Any]:
-        start = time.process_time()
+        start = clock()
         replies = self.inner.poll()
-        self.seconds += time.process_time() - start
+        self.seconds += clock() - start
         return replies
 
 
@@ -210,7 +230,7 @@ class TorchTable:
             end_token_id=self.tokens.end_token_id,
             pad_token_id=self.tokens.pad_token_id,
             seed=0,
-            max_context=512,
+            max_context=MAX_CONTEXT,
         )
 
     def watch(self, generator: Any) -> Timed:
@@ -225,7 +245,7 @@ class TorchTable:
 
         envs = [werewolf_v0.raw_env(**GAME) for _ in range(self.contestant.games)]
         timed = self.watch(self.generator())
-        wall, start = time.perf_counter(), time.process_time()
+        wall, start = time.perf_counter(), clock()
         policy = TimedPolicy(
             ModelPolicy(
                 timed,
@@ -236,7 +256,7 @@ class TorchTable:
         )
         play_games(envs, range(len(envs)), lambda game, agent: policy)
         rows = policy.inner.take_rows().values()
-        seconds, wall = time.process_time() - start, time.perf_counter() - wall
+        seconds, wall = clock() - start, time.perf_counter() - wall
         self.batches = self.batches or timed.batches
         asked = sum(r.num_asked for r in rows)
         return Pass(
@@ -252,9 +272,9 @@ class TorchTable:
     def replay(self) -> Pass:
         """The recorded batches, and nothing else."""
         generator = self.generator()
-        wall, start = time.perf_counter(), time.process_time()
+        wall, start = time.perf_counter(), clock()
         results = [r for batch in self.batches for r in generator.generate(batch)]
-        seconds, wall = time.process_time() - start, time.perf_counter() - wall
+        seconds, wall = clock() - start, time.perf_counter() - wall
         return Pass(sum(len(r.ids) for r in results), seconds, wall)
 
 
@@ -272,14 +292,13 @@ class VLLMTable(TorchTable):
         }
         from vllm import LLM
 
+        where: dict[str, Any] = (
+            {"dtype": "float32", "enforce_eager": True, "max_num_seqs": 64, "block_size": 32}
+            if contestant.device == "cpu"
+            else {"dtype": "bfloat16", "max_num_seqs": 512, "gpu_memory_utilization": 0.2}
+        )
         self.llm = LLM(
-            self.path,
-            dtype="float32",
-            enforce_eager=True,
-            max_num_seqs=64,
-            max_model_len=512,
-            block_size=32,
-            logprobs_mode="processed_logprobs",
+            self.path, max_model_len=MAX_CONTEXT, logprobs_mode="processed_logprobs", **where
         )
         self.steps: list[int] = []
         engine = self.llm.llm_engine
@@ -300,7 +319,7 @@ class VLLMTable(TorchTable):
         return VLLMGenerator(
             EngineBackend(self.llm, seed=0),
             end_token_id=self.tokens.end_token_id,
-            max_context=512,
+            max_context=MAX_CONTEXT,
         )
 
     def watch(self, generator: Any) -> Timed:
@@ -325,7 +344,7 @@ class VLLMTable(TorchTable):
         waiting = [(call, first_fork(call)) for call in calls]
         queue = [(ids, limit, allowed) for _, (ids, limit, allowed) in waiting if limit]
         tokens = cached = asked = 0
-        wall, start = time.perf_counter(), time.process_time()
+        wall, start = time.perf_counter(), clock()
         number = 0
         room = max(1, round(self.in_flight))
         while number < len(queue) or engine.has_unfinished_requests():
@@ -347,7 +366,7 @@ class VLLMTable(TorchTable):
                 tokens += len(output.outputs[0].token_ids)
                 cached += output.num_cached_tokens
                 asked += len(output.prompt_token_ids)
-        seconds, wall = time.process_time() - start, time.perf_counter() - wall
+        seconds, wall = clock() - start, time.perf_counter() - wall
         return Pass(tokens, seconds, wall, cached=cached / asked)
 
 
