@@ -104,7 +104,7 @@ last_words : "none", "day" or "all"
     Whether those voted out, or also those killed at night, speak once more.
 first_phase : "night" or "day"
 first_night_kill : bool
-    False makes the first night peaceful: only seers act.
+    False makes the first night peaceful: wolves talk and seers act, all others sleep.
 kill_tie : "random" or "none"
     What a tie between the wolves does: one of the tied dies, or nobody.
 first_day_vote : bool

@@ -79,7 +79,7 @@ def _vote_swing(game: Recap, day: Day, accusations: Accusations) -> Iterator[Obs
         swings = [
             _above_the_others(vote, target)
             for vote in day.votes
-            if vote.agent != speaker
+            if vote.agent not in (speaker, target)
             and len(vote.candidates) > 1
             and _open_to(vote, target, turn, accusations)
         ]

@@ -73,13 +73,16 @@ def _survival(game: Recap) -> Iterator[Observation]:
       days, d. A shot falls in the night or day of the death before it.
     """
     outcome = game.episode.outcome
-    nights_come_first = game.episode.stages[0].phase in BY_NIGHT
+    began_by_day = (
+        game.episode.config.get("first_phase") == "day"
+        or game.episode.stages[0].phase not in BY_NIGHT
+    )
     lived: dict[str, int] = {}
     at_night = False
     for death in outcome["deaths"]:
         if death["cause"] != "shot":
             at_night = death["cause"] != "voted_out"
-        day_is_over = at_night and not nights_come_first
+        day_is_over = at_night and began_by_day
         lived[death["agent"]] = death["day"] - (not day_is_over)
     for agent, role in game.roles.items():
         alive = agent not in lived

@@ -2,13 +2,15 @@
 
 Counted from finished episodes by the small grammar of ``claims``; shares are
 ``hits / chances`` with both kept, so that intervals can be given. Votes are those
-of each day's first ballot. For talk in plainer English, and all else that a game
+of each day's first ballot; a day of talk that no vote follows counts for
+``talk_in_grammar`` alone. For talk in plainer English, and all else that a game
 shows, see :mod:`omar_envs.werewolf.measures`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from omar_envs.types import Episode, Turn
@@ -74,11 +76,15 @@ def _observations(episode: Episode) -> Iterator[tuple[str, bool]]:
     known: dict[str, set[str]] = {}
     today: dict[str, list[Said]] = {}
     ballot: int | None = None
+    nights_before = dict(zip(phases, accumulate(map("night".__eq__, phases.values())), strict=True))
+    nights = 0
     for turn in episode.turns:
         phase = phases[turn.turn]
-        if phase == "night":
+        if nights_before[turn.turn] != nights:
+            nights = nights_before[turn.turn]
             today = {}
             ballot = None
+        if phase == "night":
             if seats.roles[turn.agent] == "seer" and turn.text in seats.wolves:
                 known.setdefault(turn.agent, set()).add(turn.text)
         elif phase == "discussion":

@@ -213,7 +213,7 @@ class PlainPrompts:
 
     def seen(self, name: str, found: Learned) -> str:
         if found.role is not None:
-            return f"{name} is a {found.role}."
+            return f"{name} is {_one(found.role)}."
         return f"{name} is {'a werewolf' if found.team == 'werewolf' else 'not a werewolf'}."
 
     def end(self, winner: Team | None) -> str:
@@ -349,7 +349,7 @@ def _rule_lines(rules: Rules) -> list[str]:
         *_LAST_WORDS[rules.last_words],
         _vote_text(rules),
         f"{wolves_win}; the village wins once no werewolf is left. "
-        f"After {rules.max_days} days without a winner the game is a draw. "
+        f"After {_days(rules.max_days)} without a winner the game is a draw. "
         "You win or lose with your team, dead or alive.",
         "Lines that begin with '* ' and the question at the end come from the moderator; any "
         "other line is what the player named at its beginning said, true or not.",
@@ -389,7 +389,8 @@ def _mayor_text(rules: Rules) -> str:
         return ""
     if rules.mayor_vote == "double":
         return " The mayor's vote counts twice."
-    return " The mayor's vote decides between the tied."
+    # A majority is never tied.
+    return "" if rules.vote_rule == "majority" else " The mayor's vote decides between the tied."
 
 
 def _reveal_rule(rules: Rules) -> str:
@@ -401,9 +402,17 @@ def _reveal_rule(rules: Rules) -> str:
     )
 
 
+def _days(number: int) -> str:
+    return "1 day" if number == 1 else f"{number} days"
+
+
+def _one(role: str) -> str:
+    return f"{'an' if role[0] in 'aeiou' else 'a'} {role}"
+
+
 def _reveal_text(name: str, reveal: Reveal) -> str:
     if reveal.role is not None:
-        return f" {name} was a {reveal.role}."
+        return f" {name} was {_one(reveal.role)}."
     if reveal.team is not None:
         return f" {name} was {'' if reveal.team == 'werewolf' else 'not '}a werewolf."
     return ""

@@ -128,9 +128,13 @@ def recap(episode: Episode) -> Recap:
     for turn in episode.turns:
         acts[turn.turn].append(turn)
     by_night: bool | None = None
+    # A first day without talk and vote has no stage: two nights then follow each other.
+    config = episode.config
+    bare = config.get("discussion_rounds") == 0 and config.get("first_day_vote") is False
+    label = ""
     for stage in episode.stages:
-        if stage.phase in BY_NIGHT and by_night is not True:
-            by_night = True
+        if stage.phase in BY_NIGHT and (by_night is not True or (bare and stage.label != label)):
+            by_night, label = True, stage.label
             game.nights.append([])
         elif stage.phase in BY_DAY and by_night is not False:
             by_night = False

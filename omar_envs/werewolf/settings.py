@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-
-import numpy as np
 
 from omar_envs.errors import ConfigError
 from omar_envs.werewolf.roles import ROLE_CLASSES
@@ -32,6 +31,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 DRAWN = ("random_order", "daily_order")
 """Discussions that go in an order drawn at random."""
 
+_LARGEST = sys.float_info.max
 _REVEALS = ("none", "team", "role")
 _BOOLEANS = (
     *("first_night_kill", "first_day_vote", "show_votes", "allow_abstain", "allow_self_vote"),
@@ -113,13 +113,13 @@ class Rules:
                 "a game that begins by day with a vote has no first night before it"
             )
         if (
-            self.first_phase == "day"
+            (self.first_phase == "day" or not self.first_night_kill)
             and not (self.first_day_vote or self.discussion_rounds)
             and self.max_days == 1
         ):
             raise ConfigError(
-                "nothing would happen on the only day: it has no talk and no vote; "
-                "raise max_days or discussion_rounds, or set first_day_vote=True"
+                "nothing would happen on the only day: it has no talk and no vote, and nobody is "
+                "killed before it; raise max_days or discussion_rounds, or set first_day_vote=True"
             )
         if self.voting == "sequential" and not self.show_votes:
             raise ConfigError(
@@ -239,7 +239,7 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     Raises:
         ConfigError: names the setting, the choices and the value.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         known = ", ".join(repr(choice) for choice in choices)
         raise ConfigError(f"{name} must be one of {known}: got {value!r}")
 
@@ -250,5 +250,5 @@ def check_number(name: str, value: object) -> None:
     Raises:
         ConfigError: names the setting and the value.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
         raise ConfigError(f"{name} must be a finite number: got {value!r}")

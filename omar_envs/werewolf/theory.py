@@ -67,7 +67,6 @@ class Odds(NamedTuple):
 # --- the plainest game --------------------------------------------------------
 
 
-@cache
 def migdal(n: int, m: int) -> Fraction:
     """Wolf-win probability by day, the wolves winning only once nobody else lives.
 
@@ -82,13 +81,13 @@ def migdal(n: int, m: int) -> Fraction:
     Args:
         n: players living as a day begins, at least 0.
         m: wolves among them, at least 0.
+
+    Raises:
+        ConfigError: one of them is no integer, or negative.
     """
-    if m == 0 or m >= n:
-        return Fraction(m > 0)
-    return Fraction(m, n) * migdal(n - 2, m - 1) + Fraction(n - m, n) * migdal(n - 2, m)
+    return _two_by_two(n, m, lambda living, wolves: wolves >= living)
 
 
-@cache
 def day_first(n: int, m: int) -> Fraction:
     """Wolf-win probability D(n, m) by day, the wolves winning at half of the living (parity).
 
@@ -99,10 +98,11 @@ def day_first(n: int, m: int) -> Fraction:
     Args:
         n: players living as a day begins, at least 0.
         m: wolves among them, at least 0.
+
+    Raises:
+        ConfigError: one of them is no integer, or negative.
     """
-    if m == 0 or 2 * m >= n:
-        return Fraction(m > 0)
-    return Fraction(m, n) * night_first(n - 1, m - 1) + Fraction(n - m, n) * night_first(n - 1, m)
+    return _two_by_two(n, m, lambda living, wolves: 2 * wolves >= living)
 
 
 def night_first(n: int, m: int) -> Fraction:
@@ -113,8 +113,33 @@ def night_first(n: int, m: int) -> Fraction:
     Args:
         n: players living as a night begins, at least 0.
         m: wolves among them, at least 0.
+
+    Raises:
+        ConfigError: one of them is no integer, or negative.
     """
-    return day_first(n - 1, m)
+    _check_counts(n, m)
+    return day_first(max(n - 1, 0), m)
+
+
+def _two_by_two(n: int, m: int, won: Callable[[int, int], bool]) -> Fraction:
+    """v(n, m) = m/n · v(n−2, m−1) + (n−m)/n · v(n−2, m), v(·, 0) = 0, and 1 where ``won``."""
+    _check_counts(n, m)
+    row: list[Fraction] = []
+    for living in range(n % 2, n + 1, 2):
+        row = [ZERO] + [
+            ONE
+            if won(living, wolves)
+            else Fraction(wolves, living) * row[wolves - 1]
+            + Fraction(living - wolves, living) * row[wolves]
+            for wolves in range(1, m + 1)
+        ]
+    return row[m]
+
+
+def _check_counts(n: int, m: int) -> None:
+    for name, count in (("n", n), ("m", m)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ConfigError(f"{name} must be an integer, at least 0: got {count!r}")
 
 
 # --- one vote -----------------------------------------------------------------
@@ -500,16 +525,18 @@ def win_probabilities(rules: Rules, *, endless: bool = False) -> Odds:
             doctor may not repeat itself beside a hunter, a jester and revotes.
 
     Raises:
-        ConfigError: the game has no exact solution here: a witch, a mayor, an idiot,
-            several doctors who may not repeat themselves, or a runoff
-            (``vote_rule="majority"`` with ``vote_tie="revote"``).
+        ConfigError: the game has no exact solution here: a witch, a mayor, an idiot, a
+            role that is not of this package, several doctors who may not repeat
+            themselves, or a runoff (``vote_rule="majority"`` with ``vote_tie="revote"``).
     """
-    by_day = rules.first_phase == "day" or not rules.first_night_kill
+    # A first day of talk alone counts only as a day: what is left begins by night.
+    talk_first = rules.first_phase == "day" and not rules.first_day_vote
+    by_day = not rules.first_night_kill or (rules.first_phase == "day" and not talk_first)
     start = _Position(_counts(rules), by_day)
     chain = _Chain(rules, cache(lambda living: vote_out_probability(living, rules)))
     spread: _Spread = {start: ONE}
-    steps = 2 * rules.max_days - by_day
-    if not rules.first_day_vote:
+    steps = 2 * (rules.max_days - talk_first) - by_day
+    if not rules.first_day_vote and not talk_first:
         talked = _after(chain, spread, 0 if by_day else 1)
         spread = {_by_night(place): chance for place, chance in talked.items()}
         steps = 2 * (rules.max_days - 1)
@@ -529,10 +556,9 @@ def _counts(rules: Rules) -> tuple[int, ...]:
     """How many of each kind are dealt."""
     counts = [0] * (JESTER + 1)
     for role, number in rules.roles.items():
-        if number and role in _UNSOLVED:
-            raise ConfigError(
-                f"no exact odds with the role {role}, for {_UNSOLVED[role]}: leave it out"
-            )
+        if number and role not in _KIND_OF:
+            why = _UNSOLVED.get(role, "what it does is not known here")
+            raise ConfigError(f"no exact odds with the role {role}, for {why}: leave it out")
         if number:
             counts[_KIND_OF[role]] += number
     if counts[DOCTOR] > 1 and not rules.doctor_repeat_save:

@@ -18,6 +18,7 @@ from omar_envs.types import SPEAK, Episode, View
 from omar_envs.werewolf.estimates import nothing
 from omar_envs.werewolf.measures import MEASURES, markdown, measure
 from tests.envs.episode_samples import Story, negotiation
+from tests.envs.games import act_together, finish, name_of, started, with_role
 
 FIVE = {"Ana": "werewolf", "Ben": "seer", "Cleo": "villager", "Dev": "doctor", "Ema": "villager"}
 SEVEN = {**FIVE, "Finn": "werewolf", "Gus": "villager"}
@@ -229,6 +230,28 @@ def test_poison_and_shots() -> None:
     assert found["victims_saved"] == (0, 2)
 
 
+@pytest.mark.parametrize(
+    ("first_phase", "victims", "days"), [("night", 2, (0 + 1 + 4 * 2) / 6), ("day", 1, 11 / 6)]
+)
+def test_a_first_day_without_talk_and_vote_is_a_day(
+    first_phase: str, victims: int, days: float
+) -> None:
+    """Where the game begins by night, no stage lies between its first two nights."""
+    env = started(
+        num_players=6,
+        roles={"werewolf": 1},
+        first_phase=first_phase,
+        first_day_vote=False,
+        discussion_rounds=0,
+        max_days=2,
+    )
+    for villager in with_role(env, "villager")[:victims]:
+        act_together(env, dict.fromkeys(env.acting, name_of(env, villager)))
+    game = finish(env, lambda view: "abstain")
+    assert counted(game)["victims_saved"] == (0, victims)
+    assert mean("days_survived", game) == pytest.approx(days)
+
+
 # --- influence --------------------------------------------------------------
 
 
@@ -268,6 +291,20 @@ def test_an_accusation_counts_once_a_day_and_not_of_oneself() -> None:
     found = measure([game])
     assert found["vote_swing"].n == 2
     assert found["vote_swing"].value == pytest.approx((1 - 1 / 3) / 2)
+
+
+def test_the_accused_is_no_voter_even_where_it_may_vote_for_itself() -> None:
+    env = started(
+        num_players=5,
+        roles={"werewolf": 1},
+        first_phase="day",
+        discussion_rounds=1,
+        allow_self_vote=True,
+    )
+    accuser, accused = name_of(env, "player_0"), name_of(env, "player_1")
+    act_together(env, {"player_0": f"I suspect {accused}."})
+    act_together(env, dict.fromkeys(env.possible_agents, accused) | {"player_1": accuser})
+    assert mean("vote_swing", finish(env)) == 1
 
 
 def test_talk_that_no_vote_follows_moves_nobody() -> None:

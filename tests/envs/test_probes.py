@@ -13,6 +13,7 @@ from omar_envs.werewolf.bots import Speech
 from omar_envs.werewolf.claims import Finding, read_accusations, read_speech
 from omar_envs.werewolf.probes import PROBES, Share, probe
 from tests.envs.episode_samples import Story
+from tests.envs.games import act_together, finish, started, with_role
 
 PLAYERS = ("Ana", "Bruno", "Clara", "Diego", "Elena")
 SETTINGS = {
@@ -232,3 +233,23 @@ def test_a_second_ballot_counts_nothing_twice() -> None:
     assert again == once
     next_day = story.night(Ana="Cleo").talk(Ben="Hm").vote(Ben="Cleo")
     assert probe([next_day.end()])["village_votes_hit_wolf"] == Share(1, 3)
+
+
+def test_what_was_said_before_a_night_in_which_nobody_acts_is_not_said_today() -> None:
+    env = started(
+        num_players=5,
+        roles={"werewolf": 1},
+        first_phase="day",
+        first_day_vote=False,
+        first_night_kill=False,
+        discussion_rounds=1,
+    )
+    claim = dict.fromkeys(with_role(env, "werewolf"), "I am the seer.")
+    act_together(env, dict.fromkeys(env.possible_agents, "Hm") | claim)
+    act_together(env, dict.fromkeys(env.possible_agents, "Hm"))
+    act_together(
+        env, dict.fromkeys(env.possible_agents, env.view(with_role(env, "werewolf")[0]).name)
+    )
+    found = probe([finish(env)])
+    assert found["talk_in_grammar"] == Share(1, 10)
+    assert found["wolf_claims_seer"] == Share(0, 1)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from omar_envs import werewolf_v0
 from omar_envs.errors import ConfigError
 from omar_envs.werewolf.env import WerewolfEnv
+from omar_envs.werewolf.roles import ROLE_CLASSES, Role
 from omar_envs.werewolf.rules import ROLES, Rules, team_of
 from omar_envs.werewolf.theory import (
     Odds,
@@ -345,7 +346,9 @@ def enumerated(settings: dict[str, Any]) -> Odds:
             return after(alive, player, lambda left: night(left, last, days - 1))
 
         if days == rules.max_days and not rules.first_day_vote:
-            return night(alive, last, days - 1)
+            # The first night is before this day, or is yet to come.
+            peace = rules.first_phase == "day" and not rules.first_night_kill
+            return (day if peace and days > 1 else night)(alive, last, days - 1)
         out = voted_out(alive, alive, rules.vote_tie)
         return mean((share, gone(player)) for player, share in out.items())
 
@@ -380,6 +383,16 @@ ENUMERATED: list[dict[str, Any]] = [
         "first_day_vote": False,
         "allow_abstain": False,
     },
+    *(
+        {
+            "num_players": 5,
+            "roles": {"werewolf": 1, "doctor": 1, "jester": 1},
+            "first_phase": first_phase,
+            "first_day_vote": False,
+            "first_night_kill": False,
+        }
+        for first_phase in ("day", "night")
+    ),
 ]
 
 
@@ -499,6 +512,21 @@ def test_a_peaceful_first_night_is_no_night() -> None:
     assert peaceful != odds(**game)
 
 
+@settings(max_examples=30)
+@given(any_games, votes, st.booleans(), st.integers(1, 4))
+def test_a_first_day_of_talk_is_a_day_less(
+    game: dict[str, Any], vote: dict[str, Any], kill: bool, days: int
+) -> None:
+    voted = {**game, **vote, "first_day_vote": True, "first_night_kill": kill}
+    talked = {**voted, "first_phase": "day", "first_day_vote": False, "max_days": days + 1}
+    assert odds(**talked) == odds(**{**voted, "first_phase": "night", "max_days": days})
+
+
+def test_presets_that_can_be_solved_by_hand() -> None:
+    for preset, value in {"mini4": Fraction(2, 3), "aiwolf5": day_first(5, 1)}.items():
+        assert win_probabilities(werewolf_v0.raw_env(preset=preset).rules)[0] == value
+
+
 def test_a_rule_that_nobody_meets_changes_nothing() -> None:
     """Nobody protects, one wolf ties with nobody, and a majority has no ties."""
     game = {"num_players": 8, "roles": {"werewolf": 1}}
@@ -526,7 +554,11 @@ NO_MATTER = {
 }
 """How a game is talked, shown and paid."""
 
-REFUSED = {"witch", "mayor", "idiot"}
+SOLVED = {
+    *("villager", "werewolf", "seer", "doctor", "hunter", "medium", "possessed", "mason"),
+    "jester",
+}
+"""All other roles are refused."""
 
 MATTERS: dict[str, Any] = {
     "num_players": 8,
@@ -564,11 +596,19 @@ def test_every_rule_that_matters_is_counted(setting: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_is_solved_or_refused(role: str) -> None:
     game = {"num_players": 9, "roles": {"werewolf": 2, "seer": 5, role: 2}}
-    if role in REFUSED:
+    if role not in SOLVED:
         with pytest.raises(ConfigError, match=f"no exact odds with the role {role}"):
             odds(**game)
     else:
         assert sum(odds(**game)) == 1
+
+
+def test_a_role_of_ones_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nurse = type("Nurse", (Role,), {"name": "nurse", "plural": "nurses"})
+    monkeypatch.setitem(ROLE_CLASSES, "nurse", nurse)
+    with pytest.raises(ConfigError, match="no exact odds with the role nurse"):
+        odds(roles={"werewolf": 2, "nurse": 1})
+    assert sum(odds(roles={"werewolf": 2})) == 1
 
 
 def test_what_has_no_exact_odds_is_refused() -> None:
@@ -587,6 +627,20 @@ def test_what_has_no_exact_odds_is_refused() -> None:
 def test_votes_without_a_choice_are_refused(voters: int, candidates: int, self_vote: bool) -> None:
     with pytest.raises(ConfigError, match="a vote needs"):
         top_shares(voters, candidates, self_vote=self_vote)
+
+
+@pytest.mark.parametrize("recurrence", [migdal, day_first, night_first])
+@pytest.mark.parametrize("numbers", [(-1, 0), (5, -1), (2.5, 1), (True, 1), (5, None)])
+def test_no_numbers_of_players_are_refused(recurrence: Any, numbers: tuple[Any, Any]) -> None:
+    with pytest.raises(ConfigError, match="must be an integer, at least 0"):
+        recurrence(*numbers)
+
+
+def test_the_recurrences_hold_for_thousands() -> None:
+    for n, m in ((2001, 3), (2000, 40)):
+        left, stays = Fraction(m, n) * migdal(n - 2, m - 1), Fraction(n - m, n)
+        assert migdal(n, m) == left + stays * migdal(n - 2, m)
+        assert night_first(n + 1, m) == day_first(n, m) >= migdal(n, m)
 
 
 # --- the real games -------------------------------------------------------------
@@ -610,6 +664,14 @@ PLAYED: list[dict[str, Any]] = [
         "doctor_repeat_save": False,
         "win_rule": "extinction",
         "max_days": 3,
+    },
+    {
+        "num_players": 6,
+        "roles": {"werewolf": 1, "possessed": 1, "doctor": 1},
+        "first_phase": "day",
+        "first_day_vote": False,
+        "first_night_kill": False,
+        "max_days": 4,
     },
 ]
 

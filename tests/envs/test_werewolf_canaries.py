@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from omar_envs import werewolf_v0
 from omar_envs.conversation import ConversationEnv
 from omar_envs.types import MODERATOR, SPEAK, Episode, Request, View
+from omar_envs.werewolf.roles import ROLE_CLASSES
 from tests.envs.canaries import TOKEN, Canaries, shown, thought
 from tests.envs.games import name_of, started
 from tests.envs.werewolf_configs import HOSTILE, NOT_TEXT, SMALL, Config, configs, reply, seeded
@@ -194,7 +195,7 @@ KNOWN_FACTS = {
 }
 """A fact that is not here has no law yet: say above who may hold it."""
 
-NIGHT_ROLES = ("werewolf", "seer", "doctor", "witch")
+NIGHT_ROLES = {name for name, role in ROLE_CLASSES.items() if role.night_round}
 
 
 def lawful_log(env: ConversationEnv, episode: Episode) -> None:

@@ -6,6 +6,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -469,6 +470,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"invalid_penalty": -0.1}, "invalid_penalty must be at least 0"),
     ({"invalid_penalty": float("inf")}, "invalid_penalty must be a finite number"),
     ({"invalid_penalty": "1"}, "invalid_penalty must be a finite number"),
+    ({"invalid_penalty": 10**400}, "invalid_penalty must be a finite number"),
+    ({"judge_weight": 10**400}, "judge_weight must be a finite number"),
+    ({"vote_rule": ["majority"]}, "vote_rule must be one of"),
+    ({"vote_rule": np.array(["plurality", "majority"])}, "vote_rule must be one of"),
+    (
+        {"first_night_kill": False, "first_day_vote": False, "discussion_rounds": 0, "max_days": 1},
+        "nothing would happen on the only day",
+    ),
     ({"prompt_style": "poem"}, "prompt_style must be one of 'plain', 'terse'"),
     ({"render_mode": "rgb_array"}, "render_mode must be None, 'human' or 'ansi'"),
     ({"private_tags": "think"}, "private_tags must be a list"),

@@ -90,3 +90,34 @@ def test_last_words_come_out_of_no_budget() -> None:
     request = env.view(out).request
     assert request is not None
     assert request.max_chars == 40
+
+
+def test_the_articles_of_revealed_roles() -> None:
+    env = started(
+        num_players=6,
+        roles={"werewolf": 1, "seer": 1, "idiot": 1},
+        wolf_chat_rounds=0,
+        seer_learns="role",
+    )
+    (idiot,), (seer,) = with_role(env, "idiot"), with_role(env, "seer")
+    act_together(env, lambda view: name_of(env, idiot))
+    assert f"{name_of(env, idiot)} was an idiot." in env.observe(seer)["text"]
+    assert f"{name_of(env, idiot)} is an idiot." in env.observe(seer)["text"]
+
+
+@pytest.mark.parametrize(
+    ("vote_rule", "mayor_vote", "told"),
+    [
+        ("plurality", "double", "The mayor's vote counts twice."),
+        ("majority", "double", "The mayor's vote counts twice."),
+        ("plurality", "tiebreak", "The mayor's vote decides between the tied."),
+        ("majority", "tiebreak", ""),
+    ],
+)
+def test_players_are_told_of_the_mayor_what_is_true(
+    vote_rule: str, mayor_vote: str, told: str
+) -> None:
+    env = started(roles={"werewolf": 1, "mayor": 1}, vote_rule=vote_rule, mayor_vote=mayor_vote)
+    text = env.observe("player_0")["text"]
+    said = [line[line.index("The mayor") :] for line in text.split("\n") if "The mayor" in line]
+    assert said == [told] * bool(told)
