@@ -6,7 +6,9 @@ once per wrapper, which takes longer than an act in a game of text.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
@@ -72,6 +74,8 @@ class CheckedEnv(
         env: any AEC environment.
     """
 
+    __slots__ = ("_state",)
+
     agents = _after_reset("agents")
     agent_selection = _after_reset("agent_selection")
     rewards = _after_reset("rewards")
@@ -122,11 +126,12 @@ class _Turns(AECOrderEnforcingIterable[str, Any, Any]):
     max_iter: int
 
     def __iter__(self) -> Iterator[str]:  # type: ignore[override]
-        state, left = self.env._state, self.max_iter
+        state = self.env._state
         env = state.env
-        while state.has_updated and env.agents and left > 0:
-            left -= 1
+        for _ in repeat(None, min(self.max_iter, sys.maxsize)):
+            if not (state.has_updated and env.agents):
+                # PettingZoo's ends here, or says what is wrong.
+                yield from AECOrderEnforcingIterator(self.env, 1)
+                return
             state.has_updated = False
             yield env.agent_selection
-        # PettingZoo's ends here, or says what is wrong.
-        yield from AECOrderEnforcingIterator(self.env, left)

@@ -15,6 +15,7 @@ from pettingzoo import AECEnv
 
 from omar_envs.engine import Engine
 from omar_envs.errors import StateError
+from omar_envs.inbox import Inbox
 from omar_envs.ledger import Components
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS
 from omar_envs.spaces import TextSpace
@@ -44,13 +45,12 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
 
     # As in Engine.
     __slots__ = (
-        *("_action_space", "_cumulative_rewards", "_info_now", "_infos", "_observation_space"),
+        *("_action_space", "_info_now", "_infos", "_observation_space"),
         *(
             "_printed",
             "agent_selection",
             "agents",
             "render_mode",
-            "rewards",
             "terminations",
             "truncations",
         ),
@@ -124,14 +124,19 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         Raises:
             StateError: before ``reset``, or after the last agent has left.
         """
-        if not self.agents:
-            raise StateError("no game is running: call reset() before step()")
-        if self._over:
+        if not self._pending:
+            if not (self._over and self.agents):
+                raise StateError(self._why_nobody_acts())
             self._leave(action)
             return
-        self._take(self.agent_selection, action)
-        self._publish()
-        if self.render_mode == "human":
+        self._take(action)
+        if self._pending:
+            # All that _publish does while the game goes on.
+            self.agent_selection = self._pending[0]
+            self._info_now = self._infos = None
+        else:
+            self._publish()
+        if self.render_mode is not None and self.render_mode == "human":
             self.render()
 
     def pass_stage(self) -> None:
@@ -161,26 +166,35 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
 
     def observe(self, agent: str) -> Observation:
         """``{"text": …}`` for any agent, at any time after ``reset``; changes nothing."""
-        if not self._inboxes:
-            raise StateError("no game is running: call reset() first")
-        return {"text": self._inboxes[agent].text()}
+        return {"text": self._inbox(agent).read()}
 
     def last(
         self, observe: bool = True
     ) -> tuple[Observation | None, float, bool, bool, dict[str, Any]]:
         """As PettingZoo's, but makes no other agent's part of :attr:`infos`."""
         agent = self.agent_selection
+        inbox = self._inboxes[agent]
+        text = inbox.read()
         info = self._info_now
         if info is None:
-            info = self._info(agent) if self._infos is None else self._infos[agent]
+            info = self._info(agent, inbox) if self._infos is None else self._infos[agent]
             self._info_now = info
         return (
-            {"text": self._inboxes[agent].text()} if observe else None,
-            self._cumulative_rewards[agent],
+            {"text": text} if observe else None,
+            self._ledger.rewards_since_act[agent],
             self.terminations[agent],
             self.truncations[agent],
             info,
         )
+
+    @property
+    def rewards(self) -> dict[str, float]:  # type: ignore[override]
+        """What the latest step paid each of ``agents``."""
+        return self._ledger.rewards
+
+    @property
+    def _cumulative_rewards(self) -> dict[str, float]:  # type: ignore[override]
+        return self._ledger.rewards_since_act
 
     @property
     def infos(self) -> dict[str, dict[str, Any]]:  # type: ignore[override]
@@ -189,7 +203,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         Made when it is first read after a step, and never changed by a later one.
         """
         if self._infos is None:
-            self._infos = {agent: self._info(agent) for agent in self.agents}
+            self._infos = {agent: self._info(agent, self._inbox(agent)) for agent in self.agents}
             if self._info_now is not None:
                 self._infos[self.agent_selection] = self._info_now
         return self._infos
@@ -209,7 +223,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             return "\n".join(self._log_lines(0))
         for line in self._log_lines(self._printed):
             print(line)
-        self._printed = len(self._log.messages)
+            self._printed += 1
         return None
 
     def close(self) -> None:
@@ -226,9 +240,9 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             role=self._roles[agent],
             alive=self._alive(agent),
             request=inbox.request,
-            text=inbox.text(),
+            text=inbox.read(),
             messages=inbox.chat,
-            log=inbox.messages(),
+            log=inbox.messages,
             names={other: self._name(other) for other in self.possible_agents},
             facts=self._facts(agent),
             num_acts=inbox.num_acts,
@@ -253,10 +267,12 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             ended = self.truncations if self._hit_limit() else self.terminations
             ended.update(dict.fromkeys(self.agents, True))
             self.agent_selection = self.agents[0]
-        ledger = self._ledger
-        self.rewards = ledger.rewards
-        self._cumulative_rewards = ledger.rewards_since_act
         self._info_now = self._infos = None
+
+    def _why_nobody_acts(self) -> str:
+        if self.paused:
+            return "a stage in which nobody acts waits: call pass_stage()"
+        return "no game is running: call reset() before step()"
 
     def _leave(self, action: Any) -> None:
         agent = self.agent_selection
@@ -269,20 +285,21 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         if self._infos is not None:
             del self._infos[agent]
         self.agents.remove(agent)
-        self.rewards = dict.fromkeys(self.agents, 0.0)
+        self._ledger.rewards = dict.fromkeys(self.agents, 0.0)
         if self.agents:
             self.agent_selection = self.agents[0]
 
-    def _info(self, agent: str) -> dict[str, Any]:
-        inbox = self._inboxes[agent]
-        messages = inbox.messages()
+    def _info(self, agent: str, inbox: Inbox) -> dict[str, Any]:
+        messages, ledger = inbox.messages, self._ledger
         info: dict[str, Any] = {
             "request": inbox.request,
             "messages": messages,
             "new_messages": messages[inbox.num_seen_at_last_act :],
             "alive": self._alive(agent),
             "role": self._roles[agent],
-            "reward_components": self._ledger.components_since_act(agent),
+            "reward_components": (
+                ledger.components_since_act(agent) if ledger.unsettled else ledger.nothing.copy()
+            ),
             "invalid_actions": inbox.invalid_acts,
         }
         if self._judgement is not None:

@@ -8,8 +8,9 @@ game answers the questions of :class:`omar_envs.stages.Game` (which stage is
 next, what is asked, what an act means, who has won).
 
 An agent sees the messages whose audience holds it, and its own private facts.
-:meth:`Engine.post` adds to one log, where each message is rendered once;
-:class:`omar_envs.log.Reader` is the only place where the log meets a reader.
+:meth:`Engine.post` adds to one log, where each message is rendered once, and hands
+what not everybody may read to its audience alone; :class:`omar_envs.log.Reader` is
+the only place where the log meets a reader.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ class Engine(Game):
                 Seat(agent, self._name(agent), self._roles[agent]) for agent in self.possible_agents
             ),
             stages=tuple(self._stages),
-            messages=tuple(self._log.messages),
+            messages=tuple(message for message, _ in self._log.all()),
             turns=tuple(
                 Turn(
                     turn=act.turn,
@@ -276,35 +277,38 @@ class Engine(Game):
         self._announce(self._introductions())
         self._advance()
 
-    def _take(self, agent: str, action: object) -> None:
+    def _take(self, action: object) -> None:
+        pending = self._pending
+        agent = pending[0]
         inbox = self._inboxes[agent]
         request = inbox.request
         assert request is not None  # it was asked before
         if self._ledger.unsettled:
             self._ledger.begin_step(agent)
         # Only what is recorded is read, so that the record replays to the same bytes.
-        reply = clean(action) if isinstance(action, str) else ""
+        reply = action if type(action) is str and action.isprintable() else _recorded(action)
         parsed = self._read(agent, request, reply)
         valid = parsed.valid
         text = parsed.text if valid else single_line(self._neutral(agent, request))
         act = Act(self._turn, agent, request, reply, text, valid, parsed.error)
         inbox.answer(act)
         self._acts.append(act)
-        pending = self._pending
-        pending.remove(agent)
+        del pending[0]
         if not valid:
+            inbox.invalid_acts += 1
             self.post(self._invalid_notice(request, text, parsed.error), (agent,))
         if self._fined:
             self._fine(agent, request, parsed)
         self._held[agent] = text
         if self._sequential:
             self._publish_act(agent, request, text)
+            if pending:
+                following = pending[0]
+                self._inboxes[following].open(self._stage.request or self._request(following))
+                return
         if not pending:
             self._close_stage()
             self._advance()
-        elif self._sequential:
-            following = pending[0]
-            self._inboxes[following].open(self._request(following))
 
     def _fine(self, agent: str, request: Request, parsed: Parsed) -> None:
         if not parsed.valid:
@@ -330,7 +334,7 @@ class Engine(Game):
             self._pending = list(agents)
             if agents:
                 for agent in agents[:1] if self._sequential else agents:
-                    self._inboxes[agent].open(self._request(agent))
+                    self._inboxes[agent].open(stage.request or self._request(agent))
                 return
             if self.pauses:
                 return
@@ -355,10 +359,24 @@ class Engine(Game):
 
     def _log_line(self, text: str, audience: Audience, sender: str, kind: MessageKind) -> None:
         # As post, but for a text that is one line already.
-        if audience is not None and len(audience) > 1:
-            audience = tuple(sorted(audience, key=self.possible_agents.index))
+        if audience is not None:
+            self._log_privately(text, audience, sender, kind)
+            return
+        message = Message(self._turn, sender, None, kind, text)
+        log = self._log
+        log.lines.append(self._line(message))
+        log.messages.append(message)
+
+    def _log_privately(
+        self, text: str, audience: tuple[str, ...], sender: str, kind: MessageKind
+    ) -> None:
+        if len(audience) > 1:
+            audience = tuple(sorted(set(audience), key=self.possible_agents.index))
         message = Message(self._turn, sender, audience, kind, text)
-        self._log.add(message, self._line(message))
+        line = self._line(message)
+        self._log.add_private(message, line)
+        for agent in audience:
+            self._inboxes[agent].receive(message, line)
 
     def _close_stage(self) -> None:
         if not self._sequential:
@@ -370,7 +388,7 @@ class Engine(Game):
         self._over = True
         self._settle()
         for inbox in self._inboxes.values():
-            inbox.finish()
+            inbox.open(None)
         if self._judge is not None:
             self._ledger.set_unknown(JUDGE)
             if not self.waits_for_judgement:
@@ -392,13 +410,15 @@ class Engine(Game):
     # --- what is read of it -----------------------------------------------
 
     def _inbox(self, agent: str) -> Inbox:
+        """The agent's inbox, brought up to date."""
         if not self._inboxes:
             raise StateError("no game is running: call reset() first")
-        return self._inboxes[agent]
+        inbox = self._inboxes[agent]
+        inbox.read()
+        return inbox
 
     def _log_lines(self, start: int) -> Iterator[str]:
-        log = self._log
-        for message, line in zip(log.messages[start:], log.lines[start:], strict=True):
+        for message, line in self._log.all()[start:]:
             if message.audience is None:
                 yield line
             else:
@@ -429,6 +449,10 @@ class Engine(Game):
         """Told to an agent whose reply could not be read; ``error`` says why."""
         done = f"it counts as: {text}" if text else "you say nothing"
         return f"Your reply could not be read; {done}."
+
+
+def _recorded(action: object) -> str:
+    return clean(action) if isinstance(action, str) else ""
 
 
 def _checked_judge(judge: Judge | None) -> Judge | None:

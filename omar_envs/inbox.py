@@ -33,23 +33,23 @@ class Inbox(Reader):
         log: the game's log.
 
     Attributes:
-        request: what the agent is asked now, if anything.
         invalid_acts: how many of its replies could not be read.
-        num_seen_at_last_act: how many of :meth:`messages` came before its last act.
+        num_seen_at_last_act: how many of ``messages`` came before its last act.
     """
 
     __slots__ = (
         "_acts",
+        "_agent",
         "_asked_at",
         "_chat",
         "_system_prompt",
         "invalid_acts",
         "num_seen_at_last_act",
-        "request",
     )
 
     def __init__(self, agent: str, system_prompt: str, log: Log) -> None:
-        super().__init__(agent, f"{system_prompt}\n", log)
+        super().__init__(f"{system_prompt}\n", log)
+        self._agent = agent
         self._system_prompt = system_prompt
         # Without the system prompt.
         self._chat: list[ChatMessage] = []
@@ -57,43 +57,26 @@ class Inbox(Reader):
         self._asked_at: list[int] = []
         self._acts: list[Act] = []
         self.num_seen_at_last_act = 0
-        self.request: Request | None = None
         self.invalid_acts = 0
 
-    def open(self, request: Request) -> None:
-        """Ask: what is unread and the instruction become one user message."""
-        self._catch_up()
-        self._asked_at.append(len(self._messages))
+    def open(self, request: Request | None) -> None:
+        """Ask: what is unread and the instruction become one user message.
+
+        The last one, of a game that is over, asks nothing.
+        """
+        self._asked_at.append(len(self._log.messages) + self._num_private)
         self.request = request
 
     def answer(self, act: Act) -> None:
         """Take the agent's act, with its reply as generated."""
-        if self._cursor != len(self._log.messages):
-            self._catch_up()
-        self.num_seen_at_last_act = len(self._messages)
+        self.num_seen_at_last_act = len(self._log.messages) + self._num_private
         self._acts.append(act)
         self.request = None
-        if not act.valid:
-            self.invalid_acts += 1
-
-    def finish(self) -> None:
-        """The game is over: what is unread becomes the last user message."""
-        self._catch_up()
-        self._asked_at.append(len(self._messages))
 
     @property
     def num_acts(self) -> int:
         """How many times the agent has acted."""
         return len(self._acts)
-
-    def text(self) -> str:
-        """The observation: rules, transcript, and the request if there is one."""
-        if self._cursor != len(self._log.messages):
-            self._catch_up()
-        request = self.request
-        if request is None:
-            return self._transcript
-        return f"{self._transcript}\n\n{request.instruction}"
 
     @property
     def chat(self) -> tuple[ChatMessage, ...]:
@@ -115,7 +98,7 @@ class Inbox(Reader):
         content = [
             line
             for message, line in zip(
-                self._messages[start:stop], self._lines[start:stop], strict=True
+                self.messages[start:stop], self._lines[start:stop], strict=True
             )
             # Its own words stand in the chat as its reply.
             if message.kind != "speech" or message.sender != self._agent

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 Components = dict[str, float | None]
 """Amount by component; ``None`` for one that could not be determined."""
@@ -12,7 +14,7 @@ Components = dict[str, float | None]
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-class _Payment(NamedTuple):
+class _Payment(msgspec.Struct, frozen=True, gc=False):
     agent: str
     turn: int
     component: str
@@ -34,12 +36,14 @@ class Ledger:
         rewards: sum over components of the latest step: PettingZoo's ``rewards``.
         rewards_since_act: the same since each agent's last act, that act
             included: what ``last()`` returns.
-        unsettled: whether anybody was paid since its last act; else
-            :meth:`begin_step` has nothing to do.
+        unsettled: whether anybody was paid since its last act, or a component is
+            unknown; else :meth:`begin_step` has nothing to do, and
+            :meth:`components_since_act` are :attr:`nothing` for all.
+        nothing: zero for each component.
     """
 
     def __init__(self, agents: Sequence[str], components: Sequence[str]) -> None:
-        self._nothing = dict.fromkeys(components, 0.0)
+        self.nothing = dict.fromkeys(components, 0.0)
         self._zeros = dict.fromkeys(agents, 0.0)
         self._step: dict[str, dict[str, float]] = {}
         self._since_act: dict[str, dict[str, float]] = {}
@@ -72,6 +76,7 @@ class Ledger:
     def set_unknown(self, component: str | None) -> None:
         """Show a component as ``None``, in the totals and in each agent's latest turn."""
         self._unknown = component
+        self.unsettled = component is not None or bool(self._since_act)
 
     def step_components(self) -> dict[str, Components]:
         """What the latest step paid."""
@@ -79,15 +84,14 @@ class Ledger:
 
     def components_since_act(self, agent: str) -> Components:
         """What was paid since the agent last acted, that act included."""
-        if self._unknown is None and agent not in self._since_act:
-            return {**self._nothing}
         return self._shown(self._since_act, agent)
 
     def per_turn(self, actors: Sequence[str]) -> list[Components]:
         """Components of each act, for the acts in the order in which they were made."""
         paid: dict[tuple[str, int], dict[str, float]] = {}
-        for agent, turn, component, amount in self._payments:
-            self._add(paid, (agent, turn), component, amount)
+        for payment in self._payments:
+            key = (payment.agent, payment.turn)
+            self._add(paid, key, payment.component, payment.amount)
         count = Counter(actors)
         made = dict.fromkeys(count, 0)
         turns = []
@@ -100,8 +104,8 @@ class Ledger:
     def totals(self) -> dict[str, Components]:
         """Everything paid so far."""
         paid: dict[str, dict[str, float]] = {}
-        for agent, _, component, amount in self._payments:
-            self._add(paid, agent, component, amount)
+        for payment in self._payments:
+            self._add(paid, payment.agent, payment.component, payment.amount)
         return {agent: self._shown(paid, agent) for agent in self._zeros}
 
     def _add(
@@ -110,14 +114,14 @@ class Ledger:
         """Add to one of the sums, by component; returns their sum."""
         parts = sums.get(key)
         if parts is None:
-            parts = sums[key] = self._nothing.copy()
+            parts = sums[key] = self.nothing.copy()
         parts[component] += amount
         return sum(parts.values())
 
     def _shown(
         self, sums: dict[_Key, dict[str, float]], key: _Key, *, latest: bool = True
     ) -> Components:
-        shown: Components = {**sums.get(key, self._nothing)}
+        shown: Components = {**sums.get(key, self.nothing)}
         if self._unknown is not None and latest:
             shown[self._unknown] = None
         return shown

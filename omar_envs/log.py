@@ -1,75 +1,103 @@
-"""The log of a game: every message once, as it stands in the transcript, and who reads it."""
+"""The log of a game: every message once, as it stands in the transcript, and who reads it.
+
+What everybody may read is kept once, and each :class:`Reader` fetches it from there
+when it is asked for. Anything else is handed to its readers alone, and stands nowhere
+where another one looks.
+"""
 
 from __future__ import annotations
 
-from omar_envs.types import Message
+import msgspec
+
+from omar_envs.types import Message, Request
+
+_MOST_PARTS = 16
+
+
+class _Private(msgspec.Struct, frozen=True, gc=False):
+    """A message that came when there were ``place`` public ones."""
+
+    place: int
+    message: Message
+    line: str
 
 
 class Log:
     """Messages and their lines, in order. It only grows.
 
     Attributes:
-        messages: every message, whoever may read it.
+        messages: the messages that everybody may read.
         lines: the transcript line of each.
     """
 
-    __slots__ = ("_private", "_private_until", "lines", "messages")
+    __slots__ = ("_private", "lines", "messages")
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.lines: list[str] = []
-        # Where those stand that not everybody may read, and who may.
-        self._private: list[tuple[int, tuple[str, ...]]] = []
-        self._private_until = 0
+        self._private: list[_Private] = []
 
-    def add(self, message: Message, line: str) -> None:
-        """Add a message, rendered as ``line``."""
-        if message.audience is not None:
-            self._private.append((len(self.messages), message.audience))
-            self._private_until = len(self.messages) + 1
-        self.messages.append(message)
-        self.lines.append(line)
+    def add_private(self, message: Message, line: str) -> None:
+        """Keep a message that not everybody may read."""
+        self._private.append(_Private(len(self.messages), message, line))
+
+    def all(self) -> list[tuple[Message, str]]:
+        """Every message, whoever may read it, with its line."""
+        everything = list(zip(self.messages, self.lines, strict=True))
+        # From the end, so that what is put in moves nothing before it.
+        for private in reversed(self._private):
+            everything.insert(private.place, (private.message, private.line))
+        return everything
 
 
 class Reader:
-    """One agent's reading of the log, brought up to date whenever it is asked for.
+    """One agent's reading of the log, as of the latest :meth:`read`.
 
     Whatever an agent is shown of the log comes from here. A message costs a reader
     two references, to it and to its line, and its part of the text.
 
     Args:
-        agent: who reads.
         heading: what the transcript begins with.
         log: what is read.
+
+    Attributes:
+        messages: every visible message, oldest first.
+        request: what the agent is asked now, if anything.
     """
 
-    __slots__ = ("_agent", "_cursor", "_lines", "_log", "_messages", "_transcript")
+    __slots__ = ("_cursor", "_lines", "_log", "_num_private", "_parts", "messages", "request")
 
-    def __init__(self, agent: str, heading: str, log: Log) -> None:
-        self._agent = agent
+    def __init__(self, heading: str, log: Log) -> None:
         self._log = log
         self._cursor = 0
-        self._messages: tuple[Message, ...] = ()
+        self._num_private = 0
         self._lines: list[str] = []
-        self._transcript = heading
+        # Of the transcript. Few, since all are copied at every reading, and seldom put
+        # together, since that copies all once more.
+        self._parts = [heading]
+        self.messages: tuple[Message, ...] = ()
+        self.request: Request | None = None
 
-    def messages(self) -> tuple[Message, ...]:
-        """Every visible message, oldest first."""
-        if self._cursor != len(self._log.messages):
-            self._catch_up()
-        return self._messages
-
-    def _catch_up(self) -> None:
+    def read(self) -> str:
+        """Read what has come; returns heading, transcript, and the request if there is one."""
         log, start = self._log, self._cursor
-        messages, lines = log.messages[start:], log.lines[start:]
-        self._cursor = len(log.messages)
-        if start < log._private_until:
-            # From the end, so that what is taken out moves nothing still to be looked at.
-            for place, readers in reversed(log._private):
-                if place < start:
-                    break
-                if self._agent not in readers:
-                    del messages[place - start], lines[place - start]
-        self._messages += tuple(messages)
-        self._lines += lines
-        self._transcript = "\n".join((self._transcript, *lines))
+        stop = len(log.messages)
+        if start != stop:
+            lines = log.lines[start:]
+            self._cursor = stop
+            self._lines += lines
+            self.messages += tuple(log.messages[start:])
+            self._parts.append("\n".join(lines))
+        parts, request = self._parts, self.request
+        if len(parts) > _MOST_PARTS:
+            parts[:] = ["\n".join(parts)]
+        return "\n".join(parts if request is None else [*parts, "", request.instruction])
+
+    def receive(self, message: Message, line: str) -> None:
+        """Take a message that only some may read, after all that everybody may by now."""
+        if self._cursor != len(self._log.messages):
+            self.read()
+        self._num_private += 1
+        self.messages += (message,)
+        self._lines.append(line)
+        self._parts.append(line)

@@ -128,11 +128,12 @@ def parse_clean(request: Request, reply: str, private_tags: Sequence[str]) -> Pa
         return _lenient_choice(text, request.choices)
     if request.may_pass and (not text or _PASS.fullmatch(text)):
         return Parsed("", True, "", True)
-    line = single_line(text)
-    exact = len(line) <= request.max_chars
-    if not exact:
-        line = line[: request.max_chars].rstrip()
-    return Parsed(line, True, "", exact) if line else Parsed("", False, "the reply is empty")
+    # What single_line would return: the text is stripped already.
+    line = text if text.isprintable() and "  " not in text else single_line(text)
+    if line and len(line) <= request.max_chars:
+        return Parsed(line, True, "", True)
+    line = line[: request.max_chars].rstrip()
+    return Parsed(line, True, "") if line else Parsed("", False, "the reply is empty")
 
 
 def _lenient_choice(text: str, choices: Sequence[str]) -> Parsed:

@@ -27,6 +27,8 @@ class Stage(msgspec.Struct, frozen=True, gc=False):
         mode: ``simultaneous`` or ``sequential``.
         audience: who hears what is said in it; ``None`` is everyone.
         opening: announced before anybody acts.
+        request: what all of ``agents`` are asked; ``None`` if each is asked something
+            of its own (:meth:`Game._request`).
     """
 
     phase: str
@@ -35,6 +37,7 @@ class Stage(msgspec.Struct, frozen=True, gc=False):
     mode: Literal["simultaneous", "sequential"]
     audience: Audience = None
     opening: tuple[Announcement, ...] = ()
+    request: Request | None = None
 
 
 class Game(ABC):
@@ -58,7 +61,7 @@ class Game(ABC):
 
     @abstractmethod
     def _request(self, agent: str) -> Request:
-        """What ``agent`` is asked in the running stage."""
+        """What ``agent`` is asked in the running stage, if that has no ``request`` for all."""
 
     @abstractmethod
     def _neutral(self, agent: str, request: Request) -> str:

@@ -84,7 +84,6 @@ class WerewolfEnv(ConversationEnv):
         self._step = Step("discussion", 0)
         self._label = ""
         self._pack: tuple[str, ...] = ()
-        self._same_request: Request | None = None
         self._mentions = Mentions(self._names)
         self._seen: dict[int, dict[str, str]] = {}
         self._executed: dict[int, dict[str, str]] = {}
@@ -120,7 +119,6 @@ class WerewolfEnv(ConversationEnv):
         if step is None:
             return None
         self._step = step
-        self._same_request = None
         opening: tuple[Announcement, ...] = ()
         if before.dark != step.dark or before.day != step.day:
             opening = (Announcement(None, self._prompts.opening(step)),)
@@ -143,6 +141,7 @@ class WerewolfEnv(ConversationEnv):
             "sequential" if step.kind in self.rules.in_turn else "simultaneous",
             agents if step.kind == "wolf_chat" else None,
             opening,
+            self._request_for_all(step),
         )
 
     def _chars_left(self, player: int) -> int:
@@ -153,36 +152,19 @@ class WerewolfEnv(ConversationEnv):
 
     # --- requests ---------------------------------------------------------
 
+    def _request_for_all(self, step: Step) -> Request | None:
+        if step.kind == "bid":
+            return Request(CHOOSE, self._prompts.ask_bid(step), BIDS)
+        if step.kind in _SPEAKING and self.table.speech_budget is None:
+            return self._speech_request(self.table.max_speech_chars)
+        return None
+
     def _request(self, agent: str) -> Request:
-        if self._same_request is not None:
-            return self._same_request
-        if self._step.kind not in _SPEAKING:
-            return self._choice_request(self._index[agent])
-        request = self._speech_request(self._index[agent])
-        if self.table.speech_budget is None:
-            self._same_request = request
-        return request
-
-    def _speech_request(self, player: int) -> Request:
-        step, prompts = self._step, self._prompts
-        counted = step.kind == "discussion"
-        how = Speaking(
-            self._chars_left(player) if counted else self.table.max_speech_chars,
-            self.table.allow_silence,
-        )
-        match step.kind:
-            case "discussion":
-                text = prompts.ask_talk(step, how)
-            case "wolf_chat":
-                text = prompts.ask_wolf_chat(step, how)
-            case _:
-                text = prompts.ask_last_words(step, how)
-        return Request(SPEAK, text, max_chars=how.max_chars, may_pass=how.may_pass)
-
-    def _choice_request(self, player: int) -> Request:
-        kind, prompts, game = self._step.kind, self._prompts, self._game
-        if kind == "bid":
-            return Request(CHOOSE, prompts.ask_bid(self._step), BIDS)
+        player, kind = self._index[agent], self._step.kind
+        prompts, game = self._prompts, self._game
+        if kind in _SPEAKING:  # each with a budget of its own
+            most = self.table.max_speech_chars
+            return self._speech_request(self._chars_left(player) if kind == "discussion" else most)
         choices = tuple(map(self._names.__getitem__, game.targets(player, kind)))
         if kind == "vote":
             if self.rules.allow_abstain:
@@ -196,6 +178,18 @@ class WerewolfEnv(ConversationEnv):
             name = None if told is None else self._names[told]
             return Request(CHOOSE, prompts.ask_night(role, name, choices), choices)
         return Request(CHOOSE, prompts.ask_shot(choices), choices)
+
+    def _speech_request(self, max_chars: int) -> Request:
+        step, prompts = self._step, self._prompts
+        how = Speaking(max_chars, self.table.allow_silence)
+        match step.kind:
+            case "discussion":
+                text = prompts.ask_talk(step, how)
+            case "wolf_chat":
+                text = prompts.ask_wolf_chat(step, how)
+            case _:
+                text = prompts.ask_last_words(step, how)
+        return Request(SPEAK, text, max_chars=how.max_chars, may_pass=how.may_pass)
 
     def _neutral(self, agent: str, request: Request) -> str:
         if request.kind is SPEAK:
@@ -379,14 +373,13 @@ class WerewolfEnv(ConversationEnv):
     # --- words ------------------------------------------------------------
 
     def _line(self, message: Message) -> str:
-        sender = message.sender
         if message.kind == "speech":
             if message.audience is None:
-                return self._before_speech[sender] + message.text
-            return f"{self._name_of[sender]}{self._whispers}{message.text}"
-        if sender == MODERATOR:
-            return f"{self._stars}{message.text}"
-        return f"{self._stars}{self._name_of[sender]} {message.text}"
+                return self._before_speech[message.sender] + message.text
+            return f"{self._name_of[message.sender]}{self._whispers}{message.text}"
+        if message.sender == MODERATOR:
+            return self._stars + message.text
+        return f"{self._stars}{self._name_of[message.sender]} {message.text}"
 
     def _invalid_notice(self, request: Request, text: str, error: str) -> str:
         return self._prompts.invalid(text)

@@ -106,7 +106,6 @@ class Game:
         self._rng = rng
         self._living = list(range(rules.num_players))
         self._weights = [role.vote_weight(rules) for role in self.held]
-        self._tie_breakers = [p for p, role in enumerate(self.held) if role.breaks_ties(rules)]
         self._told_of_votes = [p for p, role in enumerate(self.held) if role.told_of_votes]
         self._winner: Team | None = None
         self._days_begun_at_death: dict[int, int] = {}
@@ -338,8 +337,8 @@ class Game:
         top = most(votes_for)
         if len(top) < 2:
             return (top[0] if top else None), ()
-        for player in self._tie_breakers:
-            if (choice := named.get(player)) in top:
+        for player, role in enumerate(self.held):
+            if role.breaks_ties(rules) and (choice := named.get(player)) in top:
                 return choice, ()
         if revote:
             return None, tuple(top)
