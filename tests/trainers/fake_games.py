@@ -39,8 +39,11 @@ GOOD = LABELS[1]
 TURNS = 4
 
 
-def save_tiny_model(folder: Path, *, seed: int = 0) -> str:
-    """A random Llama of a few thousand parameters with a word tokenizer, in ``folder``."""
+def save_tiny_model(folder: Path, *, seed: int = 0, tied: bool = False) -> str:
+    """A random Llama of a few thousand parameters with a word tokenizer, in ``folder``.
+
+    ``tied`` lets it read and write with the same weights.
+    """
     words = {"<pad>": PAD, "<end>": END} | {f"w{i}": i for i in range(2, VOCABULARY)}
     tokenizer = Tokenizer(WordLevel(words, unk_token="<pad>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
@@ -61,6 +64,7 @@ def save_tiny_model(folder: Path, *, seed: int = 0) -> str:
             eos_token_id=END,
             bos_token_id=None,
             initializer_range=0.3,
+            tie_word_embeddings=tied,
         )
     )
     model.save_pretrained(folder)

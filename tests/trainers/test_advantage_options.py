@@ -297,6 +297,8 @@ def test_the_arguments_that_the_next_test_breaks_are_good() -> None:
         ({"lam_turn": -0.01}, "lam_turn is -0.01"),
         ({"gamma_token": NAN}, "gamma_token is nan"),
         ({"lam_token": math.inf}, "lam_token is inf"),
+        ({"lam_token": None}, "lam_token is None"),
+        ({"gamma_turn": "0.9"}, "gamma_turn is '0.9'"),
     ],
 )
 def test_bad_arguments_are_named(changes: dict[str, Any], message: str) -> None:

@@ -21,7 +21,7 @@ from omar_trainers.resuming.checkpoints import (
     staging,
     step_of,
 )
-from omar_trainers.resuming.files import atomic_write
+from omar_trainers.resuming.files import atomic_write, remove_half_written
 
 
 def write(output: Path, step: int) -> Path:
@@ -102,6 +102,21 @@ def test_what_a_killed_run_had_begun_is_removed(tmp_path: Path) -> None:
     remove_incomplete(tmp_path)
     remove_incomplete(tmp_path)
     assert names(tmp_path) == ["checkpoint-2"]
+
+
+def test_files_that_a_killed_process_had_begun_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "rollouts").mkdir()
+    begun = [
+        atomic_write(tmp_path / "metrics.jsonl"),
+        atomic_write(tmp_path / "rollouts" / "iteration-000002-rank-1.msgpack"),
+    ]
+    for file in begun:
+        file.__enter__()
+    kept = [tmp_path / ".notes.tmp", tmp_path / "rollouts" / "iteration-000003-rank-0.msgpack"]
+    for path in kept:
+        path.write_text("")
+    remove_half_written(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
 
 
 @pytest.mark.parametrize(("limit", "left"), [(None, 4), (0, 4), (1, 1), (3, 3), (9, 4)])

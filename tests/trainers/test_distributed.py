@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from omar_envs.errors import ConfigError
 from omar_trainers.metrics import METRICS_FILE
-from omar_trainers.trainer import OMARTrainer
-from tests.trainers.fake_games import play_fake_games, save_tiny_model, tiny_settings
-from tests.trainers.two_processes import FSDP2, RUNS, train_once
+from tests.trainers.fake_games import save_tiny_model
+from tests.trainers.two_processes import RUNS, train_once
 
 TOLERANCE = 1e-6
 """Largest difference of a weight: weights move by 4e-3, adapters by 4e-2."""
@@ -93,7 +91,7 @@ class Alone:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._start = save_tiny_model(folder / "start")
+        self._start = save_tiny_model(folder / "start", tied=True)
         self._results: dict[str, dict[str, Any]] = {}
 
     def result(self, name: str) -> dict[str, Any]:
@@ -158,13 +156,6 @@ def test_accumulation_and_checkpointing_change_no_update(alone: Alone, name: str
     plain, other = alone.result("critic"), alone.result(name)
     assert_same(plain["policy"], other["policy"], atol=TOLERANCE)
     assert_same(plain["estimator"], other["estimator"], atol=TOLERANCE)
-
-
-def test_fsdp_that_accelerate_would_ignore_is_refused(tmp_path: Path) -> None:
-    start = save_tiny_model(tmp_path / "start")
-    settings = tiny_settings(tmp_path / "out", **FSDP2)
-    with pytest.raises((ConfigError, ValueError), match=r"fsdp"):
-        OMARTrainer(start, settings, play=play_fake_games)
 
 
 @on_deepspeed

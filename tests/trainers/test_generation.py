@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
+from omar_envs.errors import PolicyError
 from omar_trainers.generation import GenerationRequest, TransformersGenerator
 from omar_trainers.house.model import house_config, new_house_model
 from omar_trainers.reply import StopFinder, text_before_stop
@@ -30,7 +32,7 @@ def model(seed: int = 0) -> LlamaForCausalLM:
 MODEL = model()
 
 
-def generator(lm: LlamaForCausalLM = MODEL, seed: int = 0, **limits: int) -> TransformersGenerator:
+def generator(lm: LlamaForCausalLM = MODEL, seed: int = 0, **limits: Any) -> TransformersGenerator:
     return TransformersGenerator(
         lm, end_token_id=END, pad_token_id=PAD, seed=seed, **{"max_context": 256, **limits}
     )
@@ -219,6 +221,32 @@ def test_training_mode_and_attention_are_put_back() -> None:
     assert lm.config._attn_implementation == "sdpa"
 
 
+def test_layers_that_are_recomputed_in_training_keep_a_cache() -> None:
+    plain, lm = model(), model().train()
+    lm.activation_checkpointing_enable({"use_reentrant": False})
+    row = random_words(random.Random(2), 9)
+    for _ in range(2):
+        requests = [GenerationRequest(0, row, 3, None, 0.0)]
+        found = generator(lm).generate(requests)
+        assert found == generator(plain).generate(requests)
+        row = [*row, *found[0].ids, *random_words(random.Random(3), 2)]
+    assert lm.training
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_are_an_error(value: float) -> None:
+    lm = model()
+    with torch.no_grad():
+        lm.get_output_embeddings().weight[7] = value
+    sampler = generator(lm)
+    for temperature in (0.0, 1.0):
+        with pytest.raises(PolicyError, match="no numbers"):
+            sampler.generate([GenerationRequest(0, [5, 6], 2, None, temperature)])
+    # Only what may be said counts.
+    choice = GenerationRequest(1, [5, 6], 3, ((5,), (6,)), 1.0)
+    assert sampler.generate([choice])[0].finished
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_bfloat16_is_close_to_its_own_full_pass(attention: str) -> None:
     lm = model(seed=2).to(torch.bfloat16)
@@ -233,6 +261,34 @@ def test_bfloat16_is_close_to_its_own_full_pass(attention: str) -> None:
             expected = full_logprobs(lm, row, len(rows[i]), 1.0, result.allowed)
             assert result.logprobs == pytest.approx(expected, abs=0.1)
             rows[i] = [*row, *random_words(rng, 5)]
+
+
+def played_gap(lm: LlamaForCausalLM, sampler: TransformersGenerator, rounds: int = 3) -> float:
+    """Mean gap between the sampler's logprobs and a full pass under bfloat16 autocast."""
+    rng = random.Random(12)
+    rows = [random_words(rng, 5 + 9 * i) for i in range(6)]
+    gaps = []
+    for _ in range(rounds):
+        requests = [GenerationRequest(i, row, 6, None, 1.0) for i, row in enumerate(rows)]
+        for i, result in enumerate(sampler.generate(requests)):
+            row = [*rows[i], *result.ids]
+            with torch.autocast("cpu", torch.bfloat16):
+                expected = full_logprobs(lm, row, len(rows[i]), 1.0, result.allowed)
+            gaps += [abs(a - b) for a, b in zip(result.logprobs, expected, strict=True)]
+            rows[i] = [*row, *random_words(rng, 5)]
+    return sum(gaps) / len(gaps)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_autocast_samples_in_the_precision_that_is_learned_in(attention: str) -> None:
+    lm = model(seed=2)
+    for parameter in lm.parameters():
+        parameter.data *= 1.5  # larger logits, of which bfloat16 loses more
+    lm.set_attn_implementation(attention)
+    in_float32 = played_gap(lm, generator(lm))
+    in_bfloat16 = played_gap(lm, generator(lm, autocast=torch.bfloat16))
+    assert in_bfloat16 < in_float32 / 2
+    assert {parameter.dtype for parameter in lm.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize(

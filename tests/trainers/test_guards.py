@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from torch import Tensor
 
+from omar_trainers.generation import TextGenerator
 from omar_trainers.guards import (
     FAILED_FOLDER,
     OutOfMemory,
     RefusedUpdate,
+    RewardIsNoNumber,
     TrainingError,
     memory_guard,
 )
+from omar_trainers.resuming.rollout_store import ROLLOUTS_FOLDER
+from omar_trainers.selfplay import GamePlan, PlayedGames
 from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import play_fake_games, save_tiny_model, tiny_settings
 
@@ -113,6 +119,29 @@ def test_a_gradient_above_the_limit_is_not_taken(start: str, tmp_path: Path) -> 
     lenient.poison = 1e6
     lenient.train()
     assert not (tmp_path / "b" / FAILED_FOLDER).exists()
+
+
+@pytest.mark.parametrize("advantage", ["hierarchical", "rae", "group"])
+@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
+def test_a_reward_that_is_no_number_is_named_and_not_learned_from(
+    start: str, tmp_path: Path, advantage: str, amount: float
+) -> None:
+    seeds: list[int] = []
+
+    def play(plans: Sequence[GamePlan], generator: TextGenerator) -> PlayedGames:
+        played = play_fake_games(plans, generator)
+        first, *others = played.episodes
+        seeds.append(first.seed)
+        paid = first.rewards | {"agent_1": {"outcome": amount}}
+        return played._replace(episodes=[msgspec.structs.replace(first, rewards=paid), *others])
+
+    settings = tiny_settings(tmp_path, advantage=advantage, save_strategy="steps")
+    trainer = OMARTrainer(start, settings, play=play)
+    with pytest.raises(RewardIsNoNumber, match=f"agent_1 was paid {amount} as outcome") as caught:
+        trainer.train()
+    assert f"seed {seeds[0]}," in str(caught.value)
+    # Games that cannot be learned from are not kept: the same command plays again.
+    assert not (tmp_path / ROLLOUTS_FOLDER).exists()
 
 
 # --- memory -------------------------------------------------------------------

@@ -31,7 +31,11 @@ def test_a_large_offset_leaves_the_variance() -> None:
 
 
 @law
-@given(st.lists(numbers, min_size=1, max_size=6), st.floats(0.0, 0.99))
+@given(
+    st.lists(numbers.map(lambda batch: [round(n, 3) for n in batch]), min_size=1, max_size=6),
+    # Nor a decay that rounding takes for 0: where nothing varies the deviation is 1 by definition.
+    st.just(0.0) | st.floats(0.01, 0.99),
+)
 def test_running_moments_are_those_of_weighted_batches(
     batches: list[list[float]], decay: float
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,29 @@ from peft import LoraConfig
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, TrainerCallback
 
-from omar_envs.errors import ConfigError
+from omar_envs.errors import ConfigError, PolicyError
 from omar_envs.policy import RandomPolicy
 from omar_envs.rollout import make, play
 from omar_trainers.generation import GenerationRequest, GenerationResult, TextGenerator
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.opponents.past_models import POOL_FOLDER
-from omar_trainers.opponents.play import Opponents, frozen_side, live_points, shared_games
+from omar_trainers.opponents.play import (
+    Opponents,
+    TwoModels,
+    frozen_side,
+    live_points,
+    shared_games,
+)
 from omar_trainers.opponents.pool import GameResult, Member, OpponentPool
 from omar_trainers.selfplay import GamePlan, PlayedGames, SeatKind, SelfPlayRound
 from omar_trainers.trainer import OMARTrainer
 from tests.trainers.fake_games import END, play_fake_games, save_tiny_model, tiny_settings
 
 POOL: dict[str, Any] = {"opponent_share": 0.5, "opponent_every": 1, "opponent_pool_size": 2}
-LORA = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+
+
+def lora() -> LoraConfig:
+    return LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +255,45 @@ def test_the_deal_of_a_game_does_not_depend_on_its_opponent(tmp_path: Path) -> N
     assert [e.turns for e in shared.episodes] == [e.turns for e in alone.episodes]
 
 
+class Streams(Says):
+    """Gives one reply at a time, the newest question first."""
+
+    def __init__(self, token: int) -> None:
+        super().__init__(token)
+        self.under_way: list[GenerationRequest] = []
+        self.loses = 0
+
+    def submit(self, requests: Sequence[GenerationRequest]) -> None:
+        self.under_way += requests[self.loses :]
+
+    def poll(self) -> list[tuple[Hashable, GenerationResult]]:
+        if not self.under_way:
+            return []
+        request = self.under_way.pop()
+        return [(request.row, self.generate([request])[0])]
+
+
+def test_a_live_model_that_streams_works_while_the_past_one_does() -> None:
+    live, seen = Streams(LIVE), []
+
+    class Past(Says):
+        def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
+            seen.append((len(requests), len(live.under_way)))
+            return super().generate(requests)
+
+    rows = [(game, f"agent_{seat}") for game in range(4) for seat in range(3)]
+    frozen = frozenset(row for row in rows if row[1] == "agent_1")
+    both = TwoModels(live, Past(2), frozen)
+    requests = [GenerationRequest(row, [5], 3, None, 1.0) for row in rows]
+    said = [result.ids[0] for result in both.generate(requests)]
+    assert said == [2 if row in frozen else LIVE for row in rows]
+    # One batch of the past model, begun when the live one was at work.
+    assert seen == [(4, 8)]
+    live.loses = 1
+    with pytest.raises(PolicyError, match="1 rows wait"):
+        both.generate(requests)
+
+
 # --- points -----------------------------------------------------------------------
 
 
@@ -378,7 +426,7 @@ def test_pool_in_training(start: str, tmp_path: Path) -> None:
 
 
 def test_adapters_of_a_past_model_do_not_stay_in_the_live_one(start: str, tmp_path: Path) -> None:
-    _, metrics = train(start, tmp_path, LORA, learning_rate=0.05, total_iterations=2)
+    _, metrics = train(start, tmp_path, lora(), learning_rate=0.05, total_iterations=2)
     one, other = (
         load_file(tmp_path / POOL_FOLDER / f"iteration-{i:06d}" / _ADAPTERS) for i in (0, 1)
     )
@@ -391,15 +439,16 @@ def test_adapters_of_a_past_model_do_not_stay_in_the_live_one(start: str, tmp_pa
 _ADAPTERS = "adapter_model.safetensors"
 
 
+@pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("adapters", [False, True])
-def test_a_past_model_plays_as_it_did(start: str, tmp_path: Path, adapters: bool) -> None:
+def test_a_past_model_plays_as_it_did(tmp_path: Path, adapters: bool, tied: bool) -> None:
     settings = tiny_settings(tmp_path, **POOL, total_iterations=1, learning_rate=0.05)
     trainer = OMARTrainer(
-        start,
+        save_tiny_model(tmp_path / "start", tied=tied),
         settings,
         play=play_fake_games,
         lineup=two_teams,
-        peft_config=LORA if adapters else None,
+        peft_config=lora() if adapters else None,
     )
     assert trainer.opponents is not None
     models = trainer.opponents.models

@@ -240,6 +240,14 @@ def test_no_rollouts_are_kept_where_nothing_will_remove_them(start: str, tmp_pat
     assert not (tmp_path / ROLLOUTS_FOLDER).exists()
 
 
+def test_half_a_file_of_games_does_not_stay(start: str, tmp_path: Path) -> None:
+    half = tmp_path / ROLLOUTS_FOLDER / ".iteration-000000-rank-1.msgpack.0123abcd.tmp"
+    half.parent.mkdir()
+    half.write_bytes(b"killed in the middle of")
+    train(start, tmp_path, total_iterations=1, save_strategy="steps")
+    assert not half.parent.exists()
+
+
 # --- what makes it the same ---------------------------------------------------
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from omar_envs.acting import Acting
 from omar_envs.by_name import game_for
 from omar_envs.errors import ConfigError
 from omar_envs.rollout import make, play
+from omar_trainers import cold_start
 from omar_trainers.beside_weights import acting_of, game_of
 from omar_trainers.config import OMARConfig
 from omar_trainers.house.model import house_config, new_house_model
 from omar_trainers.house.tokenizer import house_tokenizer
 from omar_trainers.metrics import METRICS_FILE
 from omar_trainers.model_policy import ModelPolicy
-from omar_trainers.selfplay import GamePlan, ModelGames
+from omar_trainers.selfplay import GamePlan, ModelGames, SelfPlayRound
 from omar_trainers.tokens import ChatTokenizer
-from omar_trainers.train import FINAL_FOLDER, main, parse
+from omar_trainers.train import FINAL_FOLDER, main, parse, refuse_adapters
 from omar_trainers.trainer import OMARTrainer
 
 
@@ -126,6 +130,35 @@ def test_mistakes_are_one_line(
     assert message in printed[0]
 
 
+def test_a_model_that_gives_no_numbers_is_told_in_a_line(
+    untrained: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(model: str, code: int) -> str:
+        assert main(small(model, tmp_path / "out")) == code
+        (line,) = (li for li in capsys.readouterr().err.splitlines() if "omar-envs train" in li)
+        return line
+
+    model = LlamaForCausalLM.from_pretrained(untrained)
+    with torch.no_grad():
+        model.model.norm.weight.fill_(float("nan"))
+    broken = tmp_path / "broken"
+    shutil.copytree(untrained, broken)
+    model.save_pretrained(broken)
+    assert "the model's logits are no numbers" in told(str(broken), 2)
+
+    class Breaks(OMARTrainer):
+        def play_round(self, prompts: Sequence[str]) -> SelfPlayRound:
+            with torch.no_grad():
+                self.model.model.norm.weight.fill_(float("nan"))
+            return super().play_round(prompts)
+
+    monkeypatch.setattr("omar_trainers.trainer.OMARTrainer", Breaks)
+    assert "nothing can be sampled" in told(untrained, 3)
+
+
 def test_games_are_tried_before_a_model_is_loaded(untrained: str, tmp_path: Path) -> None:
     settings = {
         "output_dir": str(tmp_path),
@@ -155,6 +188,26 @@ def test_a_kind_of_model_that_is_not_known(
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "lama9"}))
     assert main(small(str(folder), tmp_path / "out")) == 2
     assert "cannot be loaded" in capsys.readouterr().err
+
+
+def test_training_does_not_start_from_adapters(
+    untrained: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapters = tmp_path / "adapters"
+    model = LlamaForCausalLM.from_pretrained(untrained)
+    get_peft_model(model, LoraConfig(task_type="CAUSAL_LM")).save_pretrained(adapters)
+    AutoTokenizer.from_pretrained(untrained).save_pretrained(adapters)
+    assert main(small(str(adapters), tmp_path / "out")) == 2
+    assert "holds adapters alone" in capsys.readouterr().err
+    learn = ["--model", str(adapters), "--episodes", "x.jsonl", "--output_dir", str(tmp_path)]
+    assert cold_start.main(learn) == 2
+    assert "holds adapters alone" in capsys.readouterr().err
+    # What they are told to do is enough.
+    whole = tmp_path / "whole"
+    merged = AutoPeftModelForCausalLM.from_pretrained(str(adapters)).merge_and_unload()
+    merged.save_pretrained(whole)
+    refuse_adapters(str(whole))
+    LlamaForCausalLM.from_pretrained(whole)
 
 
 def test_one_environment_is_kept_per_game(untrained: str, tmp_path: Path) -> None:

@@ -196,7 +196,8 @@ def main(output: Path, names: Sequence[str]) -> None:
     if any("deepspeed" in RUNS[name].sharding for name in names):
         _compile_nothing()
     # A folder each, and before the processes know of one another: saving needs both then.
-    start = save_tiny_model(output / f"start{os.environ['RANK']}")
+    # Tied weights are the harder case: they stand once among the parameters, and act twice.
+    start = save_tiny_model(output / f"start{os.environ['RANK']}", tied=True)
     for name in names:
         fsdp = "fsdp" in RUNS[name].sharding
         with _processes_for_devices() if fsdp else nullcontext():

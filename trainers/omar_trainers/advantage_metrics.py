@@ -9,7 +9,7 @@ from torch import Tensor
 
 from omar_trainers.metrics import Mean
 from omar_trainers.moments import Spread, gather_spreads
-from omar_trainers.selfplay import RowFacts
+from omar_trainers.seat_rows import RowFacts
 
 
 @torch.no_grad()

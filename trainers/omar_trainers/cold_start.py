@@ -45,7 +45,7 @@ from omar_trainers.resuming import checkpoints
 from omar_trainers.resuming.resume import check_same_run, choose_checkpoint, fingerprint
 from omar_trainers.sft import Example
 from omar_trainers.tokens import ChatTokenizer
-from omar_trainers.train import FINAL_FOLDER, HOUSE, refuse_unknown
+from omar_trainers.train import FINAL_FOLDER, HOUSE, refuse_adapters, refuse_unknown
 
 REPORT_FILE = "cold_start.json"
 
@@ -149,6 +149,7 @@ def run(config: ColdStartConfig, model: ModelConfig) -> Harvest:
         raise ConfigError("--episodes is missing: name one or more files of recorded episodes")
     path = model.model_name_or_path
     path = str(house_directory()) if path == HOUSE else path
+    refuse_adapters(path)
     acting = _acting(Path(path), config)
     recorded = [episode for file in config.episodes for episode in read_episodes(file)]
     try:

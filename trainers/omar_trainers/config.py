@@ -13,6 +13,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal
 
+from accelerate import PartialState
+from accelerate.utils import DistributedType
+from transformers.integrations import get_reporting_integration_callbacks
 from trl import GRPOConfig
 
 from omar_envs.errors import ConfigError
@@ -39,6 +42,21 @@ TOKEN_MEAN_LOSSES = ("dapo", "cispo")
 weigh rows or batches, and either may have few tokens of their own here."""
 
 _SAVE_STRATEGIES = ("no", "steps", "SaveStrategy.NO", "SaveStrategy.STEPS")
+
+_NO_EFFECT = {
+    "num_train_epochs": ", and set total_iterations",
+    "max_completion_length": (
+        ", and set max_new_tokens_speak (the longest reply) or max_row_tokens (the longest row)"
+    ),
+    "generation_kwargs": ", or pass the trainer a generator",
+    "cache_implementation": ", or pass the trainer a generator",
+    "use_transformers_continuous_batching": ", or pass the trainer a generator",
+    "transformers_continuous_batching_config": ", or pass the trainer a generator",
+    "vllm_structured_outputs_regex": ": choices are held to their labels by constrain_choices",
+    "reward_weights": ": rewards are weighed in the environment",
+    "multi_objective_aggregation": ": rewards are weighed in the environment",
+}
+"""Settings of TRL and transformers that nothing here reads, and what does what they would."""
 
 FOLLOWS = -1
 """Default of a setting that follows from others."""
@@ -133,6 +151,26 @@ class OMARConfig(
         """Rows of one iteration over all processes, masked dummy rows included."""
         return self.games_per_iteration * self.seats
 
+    def check_launch(self) -> None:
+        """See that this process can do what the settings want; reading them takes less.
+
+        Raises:
+            ConfigError: FSDP in a process that was started alone, or a ``report_to``
+                that is unknown or not installed.
+        """
+        if self.fsdp and PartialState().distributed_type == DistributedType.NO:
+            raise ConfigError(
+                "fsdp shards a model over processes, and there is but this one: start several with "
+                "torchrun or accelerate, or set fsdp to false"
+            )
+        try:
+            for callback in get_reporting_integration_callbacks(self.report_to):
+                callback()
+        except (ImportError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"report_to: {error} (metrics.jsonl is written in any case; none reports nowhere)"
+            ) from error
+
     def _check_ranges(self) -> None:
         self._check_games()
         self._check_acting()
@@ -206,11 +244,9 @@ class OMARConfig(
                 "log_completions would show plans and group statistics: leave it off, and play "
                 "games of a checkpoint with omar-envs rollout"
             )
-        if self.generation_kwargs or self.cache_implementation:
-            raise ConfigError(
-                "generation_kwargs and cache_implementation have no effect on self-play: leave "
-                "them out, or pass the trainer a generator"
-            )
+        for name, instead in _NO_EFFECT.items():
+            if getattr(self, name) not in (self.__dataclass_fields__[name].default, {}):
+                raise ConfigError(f"{name} has no effect on self-play: leave it out{instead}")
         if self.save_only_model or self.ignore_data_skip or self.enable_jit_checkpoint:
             raise ConfigError(
                 "a run does not go on as it was with save_only_model, ignore_data_skip or "

@@ -8,6 +8,7 @@ full forward pass over the row, up to rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from omar_envs.errors import PolicyError
 from omar_trainers.generation_protocol import (
     GenerationRequest,
     GenerationResult,
@@ -26,7 +28,7 @@ from omar_trainers.generation_protocol import (
     TextGenerator,
     check_request,
 )
-from omar_trainers.kv_cache import CachedRow, WorkingCache, kv_shape
+from omar_trainers.kv_cache import CachedRow, KVShape, WorkingCache, kv_shape
 from omar_trainers.reply import Decode, ReplyFactory, ReplyState, StopFinder
 
 __all__ = [
@@ -36,6 +38,13 @@ __all__ = [
     "TextGenerator",
     "TransformersGenerator",
 ]
+
+
+BATCH_TOKENS = 65_536
+"""Tokens of rows that are worked on at once, where the device is no GPU."""
+
+GPU_SHARE = 8
+"""One part in so many of a GPU's memory is for the rows that are worked on at once."""
 
 
 @dataclass
@@ -101,8 +110,12 @@ class TransformersGenerator:
         seed: of the sampling.
         max_context: longest row (tokens) that will be asked for.
         max_batch_tokens: tokens of rows, padding included, that are held in one
-            batch; more requests are worked off batch by batch. Bounds memory.
-        max_prefill_tokens: new tokens, padding included, in one forward pass.
+            batch; more requests are worked off batch by batch. Bounds memory. By
+            default 65,536, or as many as an eighth of a GPU's memory holds, if more.
+        max_prefill_tokens: new tokens, padding included, in one forward pass; by
+            default 4,096, and 32,768 on a GPU.
+        autocast: what the model computes in, as in training by mixed precision; by
+            default what its weights are stored in.
         decode: reads the tokens of a reply; needed where requests have stop strings.
 
     Raises:
@@ -117,8 +130,9 @@ class TransformersGenerator:
         pad_token_id: int,
         seed: int,
         max_context: int,
-        max_batch_tokens: int = 65_536,
-        max_prefill_tokens: int = 4_096,
+        max_batch_tokens: int | None = None,
+        max_prefill_tokens: int | None = None,
+        autocast: torch.dtype | None = None,
         decode: Decode | None = None,
     ) -> None:
         for name, value in (
@@ -126,19 +140,21 @@ class TransformersGenerator:
             ("max_batch_tokens", max_batch_tokens),
             ("max_prefill_tokens", max_prefill_tokens),
         ):
-            if value < 1:
+            if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self._model = model
         self._begin = ReplyFactory(end_token_id).begin
         self._stops = None if decode is None else StopFinder(decode)
         self._pad = pad_token_id
         self._max_context = max_context
-        self._max_batch_tokens = max_batch_tokens
-        self._max_prefill_tokens = max_prefill_tokens
+        self._autocast = autocast
         self._random = torch.Generator(device=model.device).manual_seed(seed)
         self._rows: dict[Hashable, CachedRow] = {}
-        with torch.inference_mode():
-            self._cache = WorkingCache(kv_shape(model, end_token_id, max_context))
+        with _evaluating(model, autocast):
+            shape = kv_shape(model, end_token_id, max_context)
+            self._cache = WorkingCache(shape)
+        self._max_batch_tokens = max_batch_tokens or _batch_tokens(shape)
+        self._max_prefill_tokens = max_prefill_tokens or _prefill_tokens(shape)
 
     @property
     def max_context(self) -> int:
@@ -157,6 +173,7 @@ class TransformersGenerator:
             ValueError: an impossible request: an empty row, two requests for one
                 row, a row that would outgrow ``max_context``, an empty choice, or stop
                 strings where the generator cannot read its tokens.
+            PolicyError: the model's logits are NaN or infinite.
         """
         running = self._start(requests)
         with self._inference():
@@ -168,16 +185,14 @@ class TransformersGenerator:
     def _inference(self) -> Iterator[None]:
         """No gradients, no dropout, cheap attention; the model is put back afterwards."""
         config = self._model.config
-        was_training, attention = self._model.training, config._attn_implementation
-        self._model.eval()
+        attention = config._attn_implementation
         if attention == "sdpa" and self._model.device.type == "cpu":
             config._attn_implementation = _GROUPED_ATTENTION
         try:
-            with torch.inference_mode():
+            with _evaluating(self._model, self._autocast):
                 yield
         finally:
             config._attn_implementation = attention
-            self._model.train(was_training)
 
     def _start(self, requests: Sequence[GenerationRequest]) -> list[_Running]:
         running: list[_Running] = []
@@ -285,13 +300,22 @@ class TransformersGenerator:
         temperatures = [state.request.temperature for state in active]
         scale = torch.tensor([t if t > 0 else 1.0 for t in temperatures], device=logits.device)
         log_probs = torch.log_softmax(logits / scale[:, None], dim=-1)
-        tokens = torch.multinomial(log_probs.exp(), 1, generator=self._random)[:, 0]
+        # One NaN makes the whole row NaN; on a GPU sampling from it would end the process.
+        weights = log_probs.exp().masked_fill_(log_probs[:, :1].isnan(), 1.0)
+        tokens = torch.multinomial(weights, 1, generator=self._random)[:, 0]
         if 0 in temperatures:
             greedy = torch.tensor([t == 0 for t in temperatures], device=logits.device)
             tokens = torch.where(greedy, logits.argmax(dim=-1), tokens)
         scores = log_probs.gather(1, tokens[:, None])[:, 0]
         # One transfer: on a GPU each of them waits for all that is queued.
         sampled = torch.stack((tokens.double(), scores.double())).tolist()
+        if any(map(math.isnan, sampled[1])):
+            raise PolicyError(
+                "the model's logits are no numbers (NaN or infinity), so nothing can be sampled: "
+                "its weights are damaged, or too large for their precision. Look at them, try "
+                "another dtype (float32 or bfloat16, not float16), or go back to an earlier "
+                "checkpoint"
+            )
         for state, token, score, legal in zip(active, *sampled, allowed, strict=True):
             self._take(state, int(token), score, legal)
 
@@ -304,6 +328,35 @@ class TransformersGenerator:
             assert self._stops is not None  # else the request had been refused
             reply.stopped = self._stops.reached(reply.ids, stop)
         reply.take_forced()
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel, autocast: torch.dtype | None) -> Iterator[None]:
+    """No gradients and no dropout, and layers that are recomputed in training keep a cache."""
+    was_training = model.training
+    precision = torch.autocast(model.device.type, autocast, enabled=autocast is not None)
+    model.eval()
+    try:
+        with torch.inference_mode(), precision:
+            yield
+    finally:
+        model.train(was_training)
+
+
+def _batch_tokens(shape: KVShape) -> int:
+    """Tokens of rows in one batch: a GPU is hardly slower with many rows than with few.
+
+    By all of its memory, not by what is free: which rows share a batch decides which
+    random numbers they get, and a run that goes on has to get the same.
+    """
+    if shape.device.type != "cuda":
+        return BATCH_TOKENS
+    memory = torch.cuda.get_device_properties(shape.device).total_memory
+    return max(BATCH_TOKENS, memory // GPU_SHARE // shape.bytes_per_token)
+
+
+def _prefill_tokens(shape: KVShape) -> int:
+    return 32_768 if shape.device.type == "cuda" else 4_096
 
 
 def _mask_choices(logits: Tensor, allowed: list[tuple[int, ...] | None]) -> None:

@@ -3,15 +3,16 @@
 An update that is no number, or far too large, is stopped before it reaches the
 weights, with its batch saved for study. Memory that runs out is reported with the
 settings that need less. A run whose rewards mostly could not be determined stops
-before it learns from the rest. All processes stop together for a bad update, for
-rewards that are unknown, and for any error while playing; where memory runs out
+before it learns from the rest, and one that is paid what is no number stops at
+once. All processes stop together for a bad update, for bad or unknown rewards, and
+for any error while playing; where memory runs out
 in a step that the processes make together, the launcher ends the others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,6 +24,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from omar_envs.errors import OmarError
+from omar_envs.types import Episode
 from omar_trainers.resuming.changed_settings import how_to_change
 
 FAILED_FOLDER = "failed"
@@ -80,6 +82,10 @@ class RefusedUpdate(TrainingError):
     """An update was no number or far too large, and was not made."""
 
 
+class RewardIsNoNumber(TrainingError):
+    """A game paid NaN or infinity."""
+
+
 class TooManyUnscored(TrainingError):
     """Too many rewards could not be determined."""
 
@@ -130,6 +136,25 @@ def together(play: Callable[[], _Played]) -> _Played:
             raise kind(f"another process: {report}")
     assert played is not None
     return played
+
+
+def check_rewards(episodes: Iterable[Episode]) -> None:
+    """Stop before anything is learned from a reward that is NaN or infinite.
+
+    Raises:
+        RewardIsNoNumber: for the first one; the message names game, agent and component.
+    """
+    for episode in episodes:
+        paid = [(turn.agent, turn.reward_components) for turn in episode.turns]
+        for agent, parts in [*episode.rewards.items(), *paid]:
+            for component, amount in parts.items():
+                if amount is not None and not math.isfinite(amount):
+                    raise RewardIsNoNumber(
+                        f"in the {episode.env} game of seed {episode.seed}, {agent} was paid "
+                        f"{amount} as {component}, and nothing was learned from the games of this "
+                        "iteration: mend what pays it (None means that a reward could not be "
+                        "determined), then run the same command again"
+                    )
 
 
 def check_unscored(unscored: int, seats: int, most: float) -> None:

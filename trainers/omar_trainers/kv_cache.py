@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,16 @@ class KVShape(NamedTuple):
     dtype: torch.dtype
     device: torch.device
 
+    @property
+    def bytes_per_token(self) -> int:
+        """Keys and values of all layers."""
+        return 2 * self.num_layers * self.num_heads * self.head_dim * self.dtype.itemsize
+
+
+_HIDDEN = -1e30
+"""Added to the scores of what is not to be seen. The least float32 would be an infinity
+under autocast to bfloat16, and padding, which sees nothing, would become NaN."""
+
 
 def kv_shape(model: PreTrainedModel, token_id: int, max_context: int) -> KVShape:
     """Find by one forward pass over one token how the model caches.
@@ -42,7 +53,8 @@ def kv_shape(model: PreTrainedModel, token_id: int, max_context: int) -> KVShape
         )
     output = model(input_ids=torch.tensor([[token_id]], device=model.device), use_cache=True)
     layers = output.past_key_values.layers
-    shapes = set()
+    shapes: set[tuple[int, int, torch.device]] = set()
+    dtypes: list[torch.dtype] = []
     for layer in layers:
         if not isinstance(layer, DynamicLayer):
             raise ValueError(f"{type(model).__name__} has a layer without keys and values")
@@ -51,10 +63,14 @@ def kv_shape(model: PreTrainedModel, token_id: int, max_context: int) -> KVShape
                 f"{type(model).__name__} attends to {layer.sliding_window} tokens only, fewer "
                 f"than max_context={max_context}"
             )
-        shapes |= {(t.shape[1], t.shape[3], t.dtype, t.device) for t in (layer.keys, layer.values)}
+        for part in (layer.keys, layer.values):
+            shapes.add((part.shape[1], part.shape[3], part.device))
+            dtypes.append(part.dtype)
     if len(shapes) != 1:
         raise ValueError(f"{type(model).__name__} has layers of different cache shapes: {shapes}")
-    return KVShape(len(layers), *shapes.pop())
+    heads, dim, device = shapes.pop()
+    # Under autocast keys, which were turned by their position, may be wider than values.
+    return KVShape(len(layers), heads, dim, reduce(torch.promote_types, dtypes), device)
 
 
 class CachedRow:
@@ -103,6 +119,7 @@ class _RowsLayer(CacheLayerMixin):
     ) -> tuple[Tensor, Tensor]:
         """Write the new states (B, H, Q, D) at their columns. -> all of them (B, H, T, D)."""
         batch, heads, width, dim = key_states.shape
+        key_states, value_states = (x.to(self.keys.dtype) for x in (key_states, value_states))
         if width == 1:
             rows = torch.arange(batch, device=key_states.device)
             column = self._columns[:, 0]
@@ -185,7 +202,7 @@ class WorkingCache:
         columns = positions.masked_fill(is_pad, bin_column)
         hidden = torch.arange(longest, device=shape.device) > positions[:, None, :, None]
         mask = torch.zeros(hidden.shape, dtype=shape.dtype, device=shape.device)
-        mask.masked_fill_(hidden, torch.finfo(shape.dtype).min)
+        mask.masked_fill_(hidden, max(torch.finfo(shape.dtype).min, _HIDDEN))
         states = self._states[:, rows]
         cache = Cache(
             layers=[

@@ -25,6 +25,7 @@ from trl import ModelConfig
 
 from omar_envs.errors import ConfigError
 from omar_trainers.config import OMARConfig
+from omar_trainers.generation import BATCH_TOKENS, GPU_SHARE
 from omar_trainers.model_counts import DTYPES, Counts, model_config
 from omar_trainers.scoring import MAX_LOGITS
 from omar_trainers.train import parse
@@ -32,9 +33,6 @@ from omar_trainers.train import parse
 GIB = 1 << 30
 ADAM = 2
 """Numbers that AdamW keeps per trained one."""
-
-ROW_BUFFER_TOKENS = 65_536 * 5 // 4
-"""Tokens of the transformers generator's working cache, at most."""
 
 VLLM_WORKSPACE = 3 * GIB
 """Activations and CUDA graphs of vLLM, which count to its share."""
@@ -115,7 +113,14 @@ def estimate(
         *_critic(counts, bytes_of, autocast=bool(config.bf16)),
         *_activations(config, counts, bytes_of, tokens),
         *sampling,
-        *_past_model(config, model, counts, bytes_of, row_tokens=rows * row_tokens),
+        *_past_model(
+            config,
+            model,
+            counts,
+            bytes_of,
+            row_tokens=rows * row_tokens,
+            device_bytes=device_bytes,
+        ),
     ]
     return Estimate(
         parts=tuple(part for part in parts if part.size),
@@ -227,7 +232,7 @@ def _sampling(
     """What sampling takes, and how many tokens of rows vLLM can hold."""
     per_token = counts.cache * size.cache
     if not config.use_vllm:
-        working = min(ROW_BUFFER_TOKENS, row_tokens * 5 // 4)
+        working = min(_row_buffer(per_token, device_bytes), row_tokens * 5 // 4)
         return [
             Part("cache: waiting rows", "play", row_tokens * per_token),
             Part("cache: working batch", "play", working * per_token),
@@ -242,8 +247,19 @@ def _sampling(
     return [Part("vLLM: weights and cache", phase, share)], held
 
 
+def _row_buffer(per_token: float, device_bytes: float) -> float:
+    """Tokens of the transformers generator's working cache, at most."""
+    return max(BATCH_TOKENS, device_bytes / GPU_SHARE / per_token) * 5 / 4
+
+
 def _past_model(
-    config: OMARConfig, model: ModelConfig, counts: Counts, size: _Bytes, *, row_tokens: int
+    config: OMARConfig,
+    model: ModelConfig,
+    counts: Counts,
+    size: _Bytes,
+    *,
+    row_tokens: int,
+    device_bytes: float,
 ) -> list[Part]:
     """The opponent in memory, and its cache: transformers samples it, whatever samples the policy.
 
@@ -254,8 +270,8 @@ def _past_model(
     own_copy = _is_sharded(config) or not model.use_peft
     weight = size.computed if config.bf16 else size.weight
     played = config.opponent_share * row_tokens
-    tokens = played + min(ROW_BUFFER_TOKENS, played * 5 / 4)
     per_token = counts.cache * (weight if own_copy else size.weight)
+    tokens = played + min(_row_buffer(per_token, device_bytes), played * 5 / 4)
     return [
         Part("past model: weights", "always", own_copy * counts.policy * weight),
         Part("past model: cache", "play", tokens * per_token),

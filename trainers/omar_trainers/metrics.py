@@ -34,9 +34,10 @@ from transformers import (
 from omar_envs.judging import JUDGE
 from omar_envs.metering import Usage
 from omar_envs.types import SPEAK, Episode
+from omar_trainers.game_plans import SeatKey
 from omar_trainers.moments import Spread, gather_spreads
 from omar_trainers.resuming.files import atomic_write
-from omar_trainers.selfplay import SeatKey, SelfPlayRound
+from omar_trainers.seat_rows import SelfPlayRound
 
 METRICS_FILE = "metrics.jsonl"
 NO_WINNER = "nobody"

@@ -128,7 +128,7 @@ class ModelPolicy:
             end_token_id=tokens.end_token_id,
             pad_token_id=tokens.pad_token_id,
             seed=seed,
-            max_context=max_context or model.config.max_position_embeddings,
+            max_context=max_context or model.config.get_text_config().max_position_embeddings,
             decode=tokens.decode,
         )
         return cls(
@@ -194,7 +194,8 @@ class ModelPolicy:
 
         Raises:
             RuntimeError: the generator has lost a row, or answers one that another
-                policy asked for: two policies cannot share one that streams.
+                policy asked for: two policies cannot share one that streams. Its kind
+                ``PolicyError``: the model's logits are no numbers.
         """
         silent, self._silent = self._silent, []
         with self._nothing_left_after_errors():

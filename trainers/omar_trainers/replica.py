@@ -95,7 +95,8 @@ class PolicyReplica:
         device: of the copy; by default the trainer's.
 
     Raises:
-        ConfigError: the policy would be saved in shards only.
+        ConfigError: the policy would be saved in shards only, or has other parameters than
+            its config says.
 
     Attributes:
         model: the copy, in evaluation mode and without gradients.
@@ -115,6 +116,8 @@ class PolicyReplica:
         with no_init_weights(), _default_dtype(dtype), device:
             # Not from_pretrained, which would shard it likewise under ZeRO-3.
             model = type(base)(copy.deepcopy(base.config))
+            # Which is left out with the initial weights: an output of its own would stay empty.
+            model.tie_weights()
             if is_peft_model(policy):
                 for adapter, settings in policy.peft_config.items():
                     if isinstance(model, PeftModel):
@@ -126,6 +129,12 @@ class PolicyReplica:
         for name, buffer in model.named_buffers():
             buffer.data = buffers[name].to(device, copy=True)
         self.model = model.requires_grad_(False).eval()
+        names = {name for name, _ in policy.named_parameters()}
+        if other := sorted(names ^ {name for name, _ in model.named_parameters()}):
+            raise ConfigError(
+                f"a {type(base).__name__} made from the policy's config has other parameters than "
+                f"the policy ({', '.join(other[:3])}): train a model as its family makes it"
+            )
         self._copy(whole_parameters(policy))
 
     def refresh(self, policy: torch.nn.Module) -> None:

@@ -133,8 +133,7 @@ def allowed_table(sets: list[tuple[int, ...]], vocabulary: int, device: torch.de
 def add_scoring_head(model: PreTrainedModel, temperature: float, entropy_gradient: bool) -> None:
     """Let ``model(input_ids, own_tokens=..., starts=...)`` return :class:`TokenScores`.
 
-    Without ``own_tokens`` the forward is the one it was, in the weights' own
-    precision: what samples with a cache would trip over autocast's mixture.
+    Without ``own_tokens`` the forward is the one it was.
 
     Args:
         model: causal LM, or a PEFT model around one.
@@ -157,8 +156,7 @@ def add_scoring_head(model: PreTrainedModel, temperature: float, entropy_gradien
 
     def forward(self, *args, own_tokens=None, starts=None, **kwargs):
         if own_tokens is None:
-            with torch.autocast(self.device.type, enabled=False):
-                return plain_forward(*args, **kwargs)
+            return plain_forward(*args, **kwargs)
         input_ids = kwargs.pop("input_ids")
         hidden = self.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         row, column = own_tokens.mask.nonzero(as_tuple=True)  # (N,)
@@ -198,7 +196,7 @@ def check_scoring_head(model: PreTrainedModel, temperature: float) -> None:
 
     Raises:
         ConfigError: they differ, so this architecture does something to its
-            logits that the head does not know.
+            logits that the head does not know; or they are no numbers.
     """
     vocabulary = model.get_output_embeddings().weight.shape[0]
     ids = torch.arange(8, device=model.device)[None, :] % vocabulary
@@ -213,6 +211,11 @@ def check_scoring_head(model: PreTrainedModel, temperature: float) -> None:
     logits = model(input_ids=ids).logits[:, :-1].float() / temperature
     expected = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
     model.train(was_training)
+    if not expected.isfinite().all():
+        raise ConfigError(
+            "the model's logits are no numbers (NaN or infinity): its weights are damaged, or too "
+            "large for their precision; try another dtype (float32 or bfloat16, not float16)"
+        )
     tolerance = 1e-4 if scored.dtype == logits.dtype and model.dtype == torch.float32 else 0.1
     if not torch.allclose(scored, expected, atol=tolerance):
         gap = float((scored - expected).abs().max())

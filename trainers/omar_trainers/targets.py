@@ -26,10 +26,11 @@ from omar_trainers.advantages import hierarchical_advantages
 from omar_trainers.baselines import RoleBaseline, group_advantages, token_gae, turn_gae
 from omar_trainers.config import OMARConfig
 from omar_trainers.critic import CriticLearner, ValueEstimates, build_critic
+from omar_trainers.game_plans import SeedStream, derive_seed
 from omar_trainers.metrics import Mean, explained_variance, masked_mean
 from omar_trainers.replica import is_sharded
 from omar_trainers.scoring import align_batch
-from omar_trainers.selfplay import RoundTensors, RowFacts, SeedStream, derive_seed
+from omar_trainers.seat_rows import RoundTensors, RowFacts
 from omar_trainers.whitening import kind_of, whiten
 
 

@@ -34,7 +34,7 @@ from rich.console import Console
 from transformers import AutoConfig
 from trl import ModelConfig, TrlParser, get_peft_config
 
-from omar_envs.errors import ConfigError, OmarError
+from omar_envs.errors import ConfigError, OmarError, PolicyError
 from omar_trainers.config import OMARConfig
 from omar_trainers.guards import STOPPED, TrainingError
 from omar_trainers.house import house_directory
@@ -93,14 +93,14 @@ def launch(config: OMARConfig, model: ModelConfig) -> int:
 
     Returns:
         0; 3 after one line about what ended training on purpose, an alarm (the model
-        is saved) or a guard; 130 after Ctrl-C, 143 after SIGTERM.
+        is saved), a guard, or a model that gives no numbers; 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
         ConfigError: as :func:`run`.
     """
     try:
         run(config, model)
-    except TrainingError as error:
+    except (TrainingError, PolicyError) as error:
         _summarize(config, "ended early")
         print(f"omar-envs train: {error}", file=sys.stderr)
         return STOPPED
@@ -127,6 +127,7 @@ def run(config: OMARConfig, model: ModelConfig) -> None:
             another run.
         Terminated: SIGTERM stopped the run, and its last checkpoint is complete.
         TrainingError: an alarm or a guard ended the run.
+        PolicyError: the model's logits are no numbers.
     """
     from omar_trainers.trainer import OMARTrainer
 
@@ -134,6 +135,7 @@ def run(config: OMARConfig, model: ModelConfig) -> None:
         raise ConfigError("model_name_or_path is missing: name a model folder, hub model or house")
     if model.model_name_or_path == HOUSE:
         model.model_name_or_path = str(house_directory())
+    refuse_adapters(model.model_name_or_path)
     if config.model_init_kwargs is None:
         chosen: dict[str, Any] = {
             "dtype": model.dtype,
@@ -158,6 +160,22 @@ def run(config: OMARConfig, model: ModelConfig) -> None:
         raise Terminated
     trainer.save_model(os.path.join(config.output_dir, FINAL_FOLDER))
     trainer.alarms.raise_if_rung()
+
+
+def refuse_adapters(name: str) -> None:
+    """Ask for a whole model.
+
+    Raises:
+        ConfigError: ``name`` is a folder that holds adapters alone.
+    """
+    files = {path.name for path in Path(name).glob("*config.json")}
+    if "adapter_config.json" in files and "config.json" not in files:
+        raise ConfigError(
+            f"{name} holds adapters alone, and training starts from a whole model: merge them into "
+            f"their base (peft's AutoPeftModelForCausalLM.from_pretrained({name!r})"
+            ".merge_and_unload().save_pretrained(FOLDER), and the tokenizer likewise), then name "
+            "that folder"
+        )
 
 
 def _not_loaded(name: str, error: Exception) -> ConfigError:

@@ -10,105 +10,54 @@ and checkpoints. What is different here:
   ones serve as the old policy's;
 - what TRL logs about groups of completions is left out.
 
+Here the trainer is put together from its settings, and what it saves is written.
+:mod:`omar_trainers.playing_trainer` plays an iteration's games,
+:mod:`omar_trainers.learning_trainer` learns from them.
+
 Source: OMAR (Jiang et al., arXiv 2602.03109).
 """
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from peft import PeftConfig, PeftModel
-from torch import Tensor
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainerCallback,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import set_seed
 
 from omar_envs.errors import ConfigError
-from omar_trainers.alarms import REPEATED, Alarms, repeated_mean
+from omar_trainers.alarms import Alarms
 from omar_trainers.beside_weights import write_beside_weights
 from omar_trainers.config import OMARConfig
 from omar_trainers.filters import TurnJudge, make_turn_filter
+from omar_trainers.game_plans import Lineup, PlayGames, plan_dataset
 from omar_trainers.generation import TextGenerator, TransformersGenerator
-from omar_trainers.guards import (
-    TooManyUnscored,
-    UpdateGuard,
-    check_unscored,
-    memory_guard,
-    together,
-)
-from omar_trainers.held_schedule import held_schedule
+from omar_trainers.guards import UpdateGuard
 from omar_trainers.kl import KLController
-from omar_trainers.metrics import (
-    IterationProgress,
-    Mean,
-    MetricsWriter,
-    add_means,
-    is_replaced,
-    kl_estimate,
-    masked_mean,
-    round_means,
-)
-from omar_trainers.opponents.learned_seats import check_some_meant, learned_seats
-from omar_trainers.opponents.play import Opponents
+from omar_trainers.learning_trainer import LearningTrainer
+from omar_trainers.metrics import IterationProgress, Mean, MetricsWriter
+from omar_trainers.opponents.learned_seats import learned_seats
 from omar_trainers.opponents.setup import make_opponents
+from omar_trainers.playing_trainer import GeneratorFactory
 from omar_trainers.rehearsal import rehearse
 from omar_trainers.replica import PolicyReplica, is_sharded
-from omar_trainers.resuming.resumable import ResumableTrainer
-from omar_trainers.scoring import (
-    OwnTokens,
-    TokenScores,
-    add_scoring_head,
-    align_rows,
-    check_scoring_head,
-    score_rows,
-    sort_by_length,
-)
-from omar_trainers.selfplay import (
-    GamePlan,
-    Lineup,
-    ModelGames,
-    PlayedGames,
-    PlayGames,
-    RoundTensors,
-    SeedStream,
-    SelfPlayRound,
-    derive_seed,
-    model_games,
-    plan_dataset,
-    plans_of,
-)
-from omar_trainers.shown.game_text import games_path, write_games
+from omar_trainers.scoring import OwnTokens, TokenScores, add_scoring_head, check_scoring_head
+from omar_trainers.seat_rows import RoundTensors, SelfPlayRound
+from omar_trainers.selfplay import ModelGames, model_games
 from omar_trainers.shown.model_card import model_card
-from omar_trainers.shown.phases import phase_means
-from omar_trainers.shown.token_credit import write_credited_games
-from omar_trainers.shown.tracked_games import send_text
-from omar_trainers.targets import TargetEstimator, policy_tokens
+from omar_trainers.targets import TargetEstimator
 from omar_trainers.tokens import ChatTokenizer, decode_reply
-from omar_trainers.vllm.setup import (
-    check_vllm,
-    made_without_vllm,
-    vllm_generator,
-    vllm_on_cpu,
-)
-from omar_trainers.watch import HeldOut, Watch, held_out, make_watch
-
-GeneratorFactory = Callable[["OMARTrainer", int], TextGenerator]
-"""Makes the generator that plays one iteration: (trainer, sampling seed)."""
+from omar_trainers.vllm.setup import check_vllm, made_without_vllm, vllm_generator, vllm_on_cpu
+from omar_trainers.watch import Watch, held_out, make_watch
 
 
-class OMARTrainer(ResumableTrainer):
+class OMARTrainer(LearningTrainer):
     """Improves one model by letting it play every seat.
 
     Example::
@@ -140,8 +89,6 @@ class OMARTrainer(ResumableTrainer):
     _tag_names = ["omar-envs", "trl", "self-play"]
 
     args: OMARConfig
-    estimator: TargetEstimator
-    """What advantages are estimated with, and what is learned for that: the critic."""
 
     def __init__(
         self,
@@ -158,6 +105,7 @@ class OMARTrainer(ResumableTrainer):
         optimizers: tuple[Any, Any] = (None, None),
         peft_config: PeftConfig | None = None,
     ) -> None:
+        args.check_launch()
         if args.use_vllm and generator is None:
             check_vllm()
             generator = vllm_generator
@@ -188,7 +136,9 @@ class OMARTrainer(ResumableTrainer):
         if args.progress:
             self.add_callback(IterationProgress())
         if self.aux_loss_enabled:
-            raise ConfigError("models with a router loss are not supported: set its coefficient 0")
+            raise ConfigError(
+                "the model has a router loss, which is not supported: set router_aux_loss_coef to 0"
+            )
         if play is None:
             play = model_games(args, ChatTokenizer(self._tokenizer, args.chat_template_kwargs))
         self._play = play
@@ -257,341 +207,12 @@ class OMARTrainer(ResumableTrainer):
             models.append(self.accelerator.unwrap_model(self.ref_model))
         for model in models:
             add_scoring_head(model, self.temperature, self.entropy_coef != 0.0)
-            if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):
-                check_scoring_head(model, self.temperature)
+        # The reference is of the same family, and stands in an autocast of its own.
+        if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):
+            check_scoring_head(self.model, self.temperature)
 
     def _send_telemetry(self) -> None:
         """TRL reports its own trainers' use; this one has nothing to report."""
-
-    @property
-    def sampling_model(self) -> PreTrainedModel:
-        """The policy as each process may call it alone, up to date while games are played."""
-        if self._replica is not None:
-            return self._replica.model
-        return self.accelerator.unwrap_model(self.model)
-
-    @property
-    def _loss_beta(self) -> float:
-        return self._kl.coefficient if self.args.kl_as == "loss" else 0.0
-
-    @property
-    def max_row_tokens(self) -> int:
-        """Longest row, in tokens: the setting, or the model's own limit."""
-        limit = self.model.config.get_text_config().max_position_embeddings
-        return min(self.args.max_row_tokens or limit, limit)
-
-    @property
-    def _iteration(self) -> int:
-        """Iterations that are over."""
-        return self.state.global_step // self.args.steps_per_iteration
-
-    # --- playing ----------------------------------------------------------
-
-    def play_round(self, prompts: Sequence[str]) -> SelfPlayRound:
-        """Play the games that ``prompts`` stand for with the current model.
-
-        Raises:
-            TrainingError: memory ran out, or too many seats have a reward that could not
-                be determined, on any process.
-        """
-        args = self.args
-        started = time.perf_counter()
-        process = self.accelerator.process_index
-        plans = plans_of(prompts, args.seats, process * len(prompts), self.num_generations)
-        iteration = self._iteration
-        if self.opponents is not None:
-            self.opponents.begin(iteration)
-        games = None if self._rollouts is None else self._rollouts.recall(iteration, prompts)
-        reused = games is not None
-        if games is None:
-            games = together(lambda: self._play_plans(plans, SeedStream.SAMPLING, self.opponents))
-            if self._rollouts is not None:
-                self._rollouts.keep(iteration, prompts, games)
-        played = SelfPlayRound(
-            games,
-            seats=args.seats,
-            filler=self._tokenizer.pad_token_id,
-            turn_filter=self._turn_filter,
-            learns=self._learns,
-            critic=args.uses_critic,
-            scenarios=self._scenario_names(plans),
-        )
-        try:
-            check_unscored(played.unscored, played.num_seats, args.max_unscored_fraction)
-        except TooManyUnscored:
-            if self._rollouts is not None:
-                # The same command shall ask the judge again.
-                self._rollouts.forget(iteration)
-            raise
-        seconds = time.perf_counter() - started
-        if self.alarms.on:
-            self._means.append({REPEATED: repeated_mean(played.episodes)})
-        self._means.append(
-            round_means(played)
-            | {
-                "play/reused": Mean(reused, 1),
-                "play/cached_prompt_share": Mean(played.num_reused, played.num_asked),
-                "play/tokens_per_second": Mean(played.sampled_tokens, 0 if reused else seconds),
-            }
-        )
-        if self._learns is not None and not self._sides_known and iteration == 0:
-            check_some_meant(self._learns, played.episodes)
-        if self.opponents is not None:
-            results = self.opponents.results(games)
-            self._means.append(self.opponents.count(results, gather_object(results)))
-        if self.is_world_process_zero() and args.log_games:
-            shown = played.episodes[: args.log_games]
-            text = write_games(games_path(args.output_dir, iteration + 1), shown)
-            step = (iteration + 1) * args.steps_per_iteration
-            send_text(self.callback_handler.callbacks, text, step)
-        return played
-
-    def _scenario_names(self, plans: Sequence[GamePlan]) -> list[str] | None:
-        if len(self._scenarios) == 1:
-            return None
-        return [str(self._scenarios.index(plan.scenario)) for plan in plans]
-
-    def _play_plans(
-        self, plans: Sequence[GamePlan], stream: SeedStream, opponents: Opponents | None = None
-    ) -> PlayedGames:
-        """Play with the current model in every seat that no opponent has.
-
-        Samples by a seed of ``stream``.
-        """
-        process = self.accelerator.process_index
-        if self._replica is not None:
-            self._replica.refresh(self.model)
-        seed = derive_seed(self.args.seed, stream, self.state.global_step, process)
-        generator = self._make_generator(self, seed)
-        generator.forget()
-        with ExitStack() as playing:
-            if isinstance(generator, AbstractContextManager):
-                playing.enter_context(generator)
-            if opponents is None:
-                return self._play(plans, generator)
-            return opponents.play(
-                self._play,
-                plans,
-                generator,
-                iteration=self._iteration,
-                first_game=process * len(plans),
-            )
-
-    def _roll_out(self, prompts: list[str]) -> dict[str, list[Any]]:
-        if self._held_out is not None and self._held_out.due(self._iteration):
-            with self._clock.phase("watch"):
-                self._means.append(self._look(self._held_out))
-        with self._clock.phase("play"):
-            self._round = self.play_round(prompts)
-        self._tensors = self._round.tensors(self._vocabulary, self.accelerator.device)
-        self._own = self._tensors.own
-        return self._round.rollout()
-
-    def _look(self, held_out: HeldOut) -> dict[str, Mean]:
-        """This process's part of a look, from before the run was killed if there was one."""
-        kept, iteration = self._rollouts, self._iteration
-        known = None if kept is None else kept.recall_look(iteration, held_out.name)
-        if known is not None:
-            return known
-        found = held_out.look(
-            lambda plans: together(lambda: self._play_plans(plans, SeedStream.WATCH)),
-            self.accelerator.process_index,
-            self.accelerator.num_processes,
-        )
-        if kept is not None:
-            kept.keep_look(iteration, held_out.name, found)
-        return found
-
-    # --- scoring ----------------------------------------------------------
-
-    def _get_per_token_logps_and_entropies(
-        self,
-        model: torch.nn.Module,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        logits_to_keep: int,
-        batch_size: int | None = None,
-        compute_entropy: bool = False,
-        **_: Any,
-    ) -> tuple[Tensor, Tensor | None, None]:
-        """Log-probs and entropies (B, C) of the seat's own tokens, 0 elsewhere."""
-        assert self._own is not None and self._tensors is not None  # set before TRL scores
-        if self._sampled_as_old:
-            self._sampled_as_old = False
-            return self._tensors.logprobs, None, None
-        size = batch_size or len(input_ids)
-        parts = []
-        for start in range(0, len(input_ids), size):
-            part = slice(start, start + size)
-            rows = align_rows(input_ids[part], attention_mask[part], logits_to_keep)
-            with self.accelerator.autocast():
-                parts.append(score_rows(model, rows, self._own.slice(start, start + size)))
-        scores = TokenScores(*(torch.cat(column) for column in zip(*parts, strict=True)))
-        self._scores = scores
-        return scores.logprobs, scores.entropies if compute_entropy else None, None
-
-    # --- advantages -------------------------------------------------------
-
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        args = self.args
-        steps = args.steps_per_generation * self.num_iterations
-        # The condition under which TRL asks for the old policy's logprobs first.
-        asks_for_old = args.gradient_accumulation_steps % steps != 0 or (
-            self.use_vllm and self.vllm_importance_sampling_correction
-        )
-        self._sampled_as_old = asks_for_old and args.old_logprobs == "sampled"
-        self.beta = self._kl.coefficient
-        try:
-            with warnings.catch_warnings():
-                # TRL 1.16 uses names that transformers 5.23 deprecates.
-                warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing")
-                with memory_guard("scoring"):
-                    batch = super()._generate_and_score_completions(inputs)
-        finally:
-            self.beta = self._loss_beta
-        assert self._round is not None and self._tensors is not None  # set by the rollout
-        facts = [row.facts for row in self._round.rows]
-        token_rewards = self._token_rewards(batch)
-        with memory_guard("scoring"):
-            targets, means = self.estimator.targets(batch, self._tensors, facts, token_rewards)
-        self._means.append(means)
-        self._keep_credited_games()
-        batch |= targets
-        acted = policy_tokens(self._tensors)
-        count = self.accelerator.gather(acted.sum()).sum()
-        batch |= {"tool_mask": acted.int(), "num_items_in_batch": count}
-        self._policy_learns = bool(count) and self.state.global_step >= self._policy_starts_at
-        self._means.append({"policy/skipped": Mean(not count, 1)})
-        batch |= {"turn_index": self._tensors.turn_index, "choice": self._tensors.own.choice}
-        return batch
-
-    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
-        plays = self._buffered_inputs
-        with self._clock.phase("score"):
-            inputs = super()._prepare_inputs(generation_batch)
-        if self._buffered_inputs is plays:
-            return inputs
-        # Rows of like lengths share a batch; which minibatch a row is in stays random.
-        size = self.args.gradient_accumulation_steps
-        batches = self._buffered_inputs
-        self._buffered_inputs = [
-            batch
-            for start in range(0, len(batches), size)
-            for batch in sort_by_length(batches[start : start + size])
-        ]
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
-
-    def _keep_credited_games(self) -> None:
-        args, credit = self.args, self.estimator.credit
-        if not (args.log_games and args.log_credit and self.is_world_process_zero()):
-            return
-        assert self._round is not None and credit is not None  # of this iteration
-        path = games_path(args.output_dir, self._iteration + 1).with_suffix(".jsonl")
-        write_credited_games(
-            path, self._round, args.log_games, credit, self._tokenizer, args.advantage
-        )
-
-    def _token_rewards(self, batch: dict[str, Any]) -> Tensor | None:
-        """The KL as a reward on each own token (B, T), where it is set to be one."""
-        if self.args.kl_as != "token_reward":
-            return None
-        assert self._tensors is not None
-        log_ratio = self._tensors.logprobs - batch.pop("ref_per_token_logps")
-        self._means.append(
-            {"policy/kl": masked_mean(kl_estimate(-log_ratio), self._tensors.own.mask)}
-        )
-        return -self._kl.coefficient * log_ratio
-
-    # --- learning ---------------------------------------------------------
-
-    def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
-        assert self._own is not None
-        mask = inputs["tool_mask"].bool()
-        self._own = OwnTokens(mask, inputs["choice"], self._own.allowed)
-        loss = super()._compute_loss(model, inputs)
-        # As in TRL's dapo loss: the learned tokens of one accumulation window.
-        share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
-        normalizer = inputs["num_items_in_batch"] * share / self.accelerator.num_processes
-        normalizer = normalizer.clamp(min=1.0)
-        scores, self._scores = self._scores, None
-        assert scores is not None  # TRL's loss has just asked for them
-        if self.entropy_coef:
-            loss = loss - self.entropy_coef * scores.entropies.sum() / normalizer
-        self._means.append(self._policy_means(inputs, scores, mask))
-        learned = self.estimator.learn(inputs, share, last=self.accelerator.sync_gradients)
-        self._means.append(learned)
-        critic_norm = learned.get("critic/grad_norm", Mean(0.0, 1)).value
-        self._update_guard.note(inputs, loss, critic_norm)
-        if self.is_deepspeed_enabled:
-            self._update_guard.check_loss(self.state.global_step)
-        return loss if self._policy_learns else 0.0 * loss
-
-    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm)
-        self._update_guard.check_step(self.state.global_step, norm)
-        self.estimator.step()
-        if not self._policy_learns:
-            assert self.optimizer is not None  # made before training
-            # Optimizers pass by what has no gradient: no decay, no momentum, no count.
-            self.optimizer.zero_grad(set_to_none=True)
-        return norm
-
-    def create_scheduler(
-        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
-    ) -> Any:
-        """The policy's schedule over the steps in which the policy learns."""
-        steps = max(1, num_training_steps - self._policy_starts_at)
-        schedule = super().create_scheduler(steps, optimizer)
-        # DeepSpeed steps its schedule itself.
-        if not self.is_deepspeed_enabled:
-            self.lr_scheduler = schedule = held_schedule(schedule, lambda: not self._policy_learns)
-        return schedule
-
-    @torch.no_grad()
-    def _policy_means(
-        self, inputs: dict[str, Any], scores: TokenScores, mask: Tensor
-    ) -> dict[str, Mean]:
-        """Entropy, and how far the policy is from the one that sampled the rows."""
-        sampled = inputs["sampling_per_token_logps"]
-        log_ratio = (scores.logprobs - inputs.get("old_per_token_logps", sampled)) * mask
-        ratio, advantages = log_ratio.exp(), inputs["advantages"]
-        clipped = ((ratio < 1.0 - self.epsilon_low) & (advantages < 0)) | (
-            (ratio > 1.0 + self.epsilon_high) & (advantages > 0)
-        )
-        means = {
-            "entropy": masked_mean(scores.entropies, mask),
-            "policy/approx_kl": masked_mean(kl_estimate(log_ratio), mask),
-            "policy/clip_ratio": masked_mean(clipped, mask),
-        }
-        if "ref_per_token_logps" in inputs:
-            distance = kl_estimate(inputs["ref_per_token_logps"] - scores.logprobs)
-            means["policy/kl"] = masked_mean(distance, mask)
-        if self.state.global_step % self.args.steps_per_iteration == 0:
-            # Nothing was learned since: any gap is between generator and trainer.
-            means["policy/logprob_gap"] = masked_mean((scores.logprobs - sampled).abs(), mask)
-        return means
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        metrics = self._metrics["train"]
-        for name in [name for name in metrics if is_replaced(name)]:
-            del metrics[name]
-        if self._means:
-            tokens = sum(part["row/tokens"].total for part in self._means if "row/tokens" in part)
-            self._means.append(phase_means(self._clock.lap(), tokens, self.num_iterations))
-            means = add_means(gather_object(self._means))
-            for name, mean in means.items():
-                if mean.count:
-                    metrics[name].append(mean.value)
-            if "policy/kl" in means:
-                metrics["policy/kl_coefficient"].append(self._kl.coefficient)
-                if self._policy_learns:
-                    self._kl.update(means["policy/kl"].value)
-            self._means = []
-            for name, value in self.alarms.listen(self._iteration, means).items():
-                metrics[name] = [value]
-            if self.alarms.rung is not None:
-                self.control.should_training_stop = True
-        super().log(logs, start_time)
 
     # --- writing ----------------------------------------------------------
 
@@ -624,6 +245,10 @@ def _roll_out(prompts: list[str], trainer: OMARTrainer) -> dict[str, list[Any]]:
     return trainer._roll_out(prompts)
 
 
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""By accelerate's names: rows are sampled in the precision that they are scored in."""
+
+
 def _total_reward(
     prompts: list[Any], completions: list[Any], episode_return: list[float], **_: Any
 ) -> list[float]:
@@ -640,5 +265,6 @@ def _transformers_generator(
         pad_token_id=trainer.processing_class.pad_token_id,
         seed=seed,
         max_context=trainer.max_row_tokens,
+        autocast=AUTOCAST.get(trainer.accelerator.mixed_precision),
         decode=partial(decode_reply, trainer.processing_class),
     )

@@ -9,7 +9,7 @@ stands in a prompt or in padding can reach a result.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 import torch
 from torch import Tensor
@@ -135,10 +135,12 @@ def take(rows: Tensor, index: Tensor) -> Tensor:
     return pad(rows, (0, 1)).gather(1, index)
 
 
-def check_unit_interval(discounts: Mapping[str, float]) -> None:
+def check_unit_interval(discounts: Mapping[str, object]) -> None:
     """Raise ``ValueError`` unless each of the named numbers lies in [0, 1]."""
     for name, value in discounts.items():
-        if not 0.0 <= value <= 1.0:
+        if not isinstance(value, SupportsFloat):
+            raise ValueError(f"{name} is {value!r}, but must be a number in [0, 1]")
+        if not 0.0 <= float(value) <= 1.0:
             raise ValueError(f"{name} is {value}, but must lie in [0, 1]")
 
 

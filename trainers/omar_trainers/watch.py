@@ -28,10 +28,10 @@ from omar_envs.judging import reward_of
 from omar_envs.metering import Usage
 from omar_envs.types import Episode, Judge
 from omar_trainers.config import OMARConfig
+from omar_trainers.game_plans import GamePlan, PlayedGames, SeedStream, derive_seed
 from omar_trainers.guards import TrainingError
 from omar_trainers.judges import judge_of
 from omar_trainers.metrics import Mean, add_means, episode_means, usage_means
-from omar_trainers.selfplay import GamePlan, PlayedGames, SeedStream, derive_seed
 from omar_trainers.shown.judge_usage import usage_between, usage_of
 
 Watch = Callable[[Sequence[Episode]], Mapping[str, float]]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from omar_trainers.moments import Spread, gather_spreads
-from omar_trainers.selfplay import RowFacts
+from omar_trainers.seat_rows import RowFacts
 
 WhitenBy = Literal["all", "role", "team", "seat"]
 """What rows have in common that are whitened together."""

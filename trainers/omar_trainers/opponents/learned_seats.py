@@ -11,7 +11,8 @@ from accelerate.utils import gather_object
 from omar_envs.errors import ConfigError
 from omar_envs.types import Episode
 from omar_trainers.config import OMARConfig
-from omar_trainers.selfplay import GamePlan, Lineup, RowFacts, SeatKind, facts_of
+from omar_trainers.game_plans import GamePlan, Lineup, SeatKind
+from omar_trainers.seat_rows import RowFacts, facts_of
 
 DEALS = 16
 """Deals of each scenario that are looked at to learn which roles there are."""

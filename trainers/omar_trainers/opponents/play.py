@@ -11,7 +11,7 @@ Nature 2019), whose prioritised fictitious self-play ``hardest`` follows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
@@ -19,23 +19,29 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
+from omar_envs.errors import PolicyError
 from omar_envs.types import Episode
 from omar_trainers.config import OMARConfig
-from omar_trainers.generation import GenerationRequest, GenerationResult, TextGenerator
-from omar_trainers.metrics import Mean
-from omar_trainers.opponents.learned_seats import learned_agents
-from omar_trainers.opponents.pool import GameResult, Member, OpponentPool
-from omar_trainers.rows import TokenRow
-from omar_trainers.selfplay import (
+from omar_trainers.game_plans import (
     GamePlan,
     Lineup,
     PlayedGames,
     PlayGames,
-    RowFacts,
     SeatKey,
     SeedStream,
     derive_seed,
 )
+from omar_trainers.generation_protocol import (
+    GenerationRequest,
+    GenerationResult,
+    TextGenerator,
+    as_stream,
+)
+from omar_trainers.metrics import Mean
+from omar_trainers.opponents.learned_seats import learned_agents
+from omar_trainers.opponents.pool import GameResult, Member, OpponentPool
+from omar_trainers.rows import TokenRow
+from omar_trainers.seat_rows import RowFacts
 from omar_trainers.shown.judge_usage import sum_usage
 
 
@@ -247,6 +253,10 @@ def live_points(episode: Episode, frozen: set[str]) -> float | None:
 class TwoModels:
     """One generator for two: some seats' requests go to the frozen model.
 
+    It answers in batches, also where the live model streams: a past model is sampled in
+    batches, and games that went ahead one by one would each leave it a batch of a row
+    or two. But what streams works while the past model does.
+
     Args:
         live: samples for all other rows.
         past: samples for the rows in ``frozen``.
@@ -254,7 +264,7 @@ class TwoModels:
     """
 
     def __init__(self, live: TextGenerator, past: TextGenerator, frozen: frozenset[SeatKey]):
-        self._live = live
+        self._live = as_stream(live)
         self._past = past
         self._frozen = frozen
 
@@ -263,14 +273,28 @@ class TwoModels:
         return min(self._live.max_context, self._past.max_context)
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
-        """One result per request, in order."""
-        results: dict[int, GenerationResult] = {}
-        for generator, side in ((self._live, False), (self._past, True)):
-            asked = [i for i, r in enumerate(requests) if (r.row in self._frozen) == side]
-            if asked:
-                found = generator.generate([requests[i] for i in asked])
-                results |= zip(asked, found, strict=True)
-        return [results[i] for i in range(len(requests))]
+        """One result per request, in order.
+
+        Raises:
+            PolicyError: the live model's generator has lost some of its rows.
+        """
+        live = [request for request in requests if request.row not in self._frozen]
+        past = [request for request in requests if request.row in self._frozen]
+        results: dict[Hashable, GenerationResult] = {}
+        if live:
+            self._live.submit(live)
+        if past:
+            found = self._past.generate(past)
+            results |= {r.row: result for r, result in zip(past, found, strict=True)}
+        while len(results) < len(requests):
+            answered = self._live.poll()
+            if not answered:
+                raise PolicyError(
+                    f"the live model's generator has nothing under way, but "
+                    f"{len(requests) - len(results)} rows wait for its replies"
+                )
+            results |= answered
+        return [results[request.row] for request in requests]
 
     def forget(self) -> None:
         """Drop what either has cached about rows."""

@@ -10,12 +10,12 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from omar_envs.errors import ConfigError
+from omar_trainers.game_plans import Lineup
 from omar_trainers.generation_protocol import TextGenerator
 from omar_trainers.opponents.learned_seats import LearnedSeats
 from omar_trainers.opponents.past_models import POOL_FOLDER, PastModels
 from omar_trainers.opponents.play import Opponents
 from omar_trainers.resuming.checkpoints import complete_checkpoints, step_of
-from omar_trainers.selfplay import Lineup
 
 if TYPE_CHECKING:
     from omar_trainers.trainer import OMARTrainer

@@ -37,6 +37,19 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     sync_folder(target.parent)
 
 
+def remove_half_written(folder: str | os.PathLike[str]) -> None:
+    """Remove what killed processes had begun to write, in ``folder`` and in the folders there.
+
+    To be called by one process, while none writes.
+    """
+    for pattern in (_TEMPORARY, f"*/{_TEMPORARY}"):
+        for path in Path(folder).glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+_TEMPORARY = ".*." + "[0-9a-f]" * 8 + ".tmp"
+
+
 def sync_file(path: Path) -> None:
     """Wait until the disk has the file's content."""
     with path.open("rb") as file:

@@ -26,6 +26,7 @@ from omar_trainers.resuming import checkpoints
 from omar_trainers.resuming.changed_settings import ALARM
 from omar_trainers.resuming.checkpoints import STATE_FILE, Stateful
 from omar_trainers.resuming.ended import check_answered, forget_ring, keep_ring
+from omar_trainers.resuming.files import remove_half_written
 from omar_trainers.resuming.hyperparameters import Hyperparameters
 from omar_trainers.resuming.interruption import StopOnTermination
 from omar_trainers.resuming.resume import (
@@ -93,6 +94,7 @@ class ResumableTrainer(GRPOTrainer):
         self.accelerator.wait_for_everyone()
         if args.should_save:
             checkpoints.remove_incomplete(args.output_dir)
+            remove_half_written(args.output_dir)
             forget_ring(args.output_dir)
         self._rollouts = self._rollout_store()
         self.accelerator.wait_for_everyone()

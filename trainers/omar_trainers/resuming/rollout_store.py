@@ -18,9 +18,9 @@ from typing import TypeVar
 import msgspec
 import torch
 
+from omar_trainers.game_plans import PlayedGames
 from omar_trainers.metrics import Mean
 from omar_trainers.resuming.files import atomic_write
-from omar_trainers.selfplay import PlayedGames
 
 ROLLOUTS_FOLDER = "rollouts"
 _FORMAT = 1

@@ -22,7 +22,7 @@ from omar_envs.replay import (
     write_token_data,
 )
 from omar_envs.transcript import write_episodes
-from omar_trainers.selfplay import SeatRow, SelfPlayRound
+from omar_trainers.seat_rows import SeatRow, SelfPlayRound
 from omar_trainers.targets import Credit
 
 _DIGITS = 5
