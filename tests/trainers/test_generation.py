@@ -279,6 +279,21 @@ def played_gap(lm: LlamaForCausalLM, sampler: TransformersGenerator, rounds: int
     return sum(gaps) / len(gaps)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_logprobs_equal_a_full_forward_pass() -> None:
+    lm = model(seed=3)
+    sampler = generator(model(seed=3).to("cuda"))
+    rng = random.Random(13)
+    rows = [random_words(rng, 5 + 7 * i) for i in range(8)]
+    for _ in range(3):
+        requests = [GenerationRequest(i, row, 6, None, 1.0) for i, row in enumerate(rows)]
+        for i, result in enumerate(sampler.generate(requests)):
+            row = [*rows[i], *result.ids]
+            expected = full_logprobs(lm, row, len(rows[i]), 1.0, result.allowed)
+            assert result.logprobs == pytest.approx(expected, abs=1e-3)
+            rows[i] = [*row, *random_words(rng, 5)]
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_autocast_samples_in_the_precision_that_is_learned_in(attention: str) -> None:
     lm = model(seed=2)
