@@ -107,6 +107,15 @@ CASES: tuple[Case, ...] = (
     _case("N(8, 2), a jester", 8, {"werewolf": 2, "jester": 1}, **NAMED),
     _case("default, 7 players", 7, {"werewolf": 2, "seer": 1, "doctor": 1}),
     _case(
+        "5 players, talk before a peaceful night",
+        *(5, {"werewolf": 1, "possessed": 1, "seer": 1}),
+        first_phase="day",
+        first_day_vote=False,
+        first_night_kill=False,
+        allow_abstain=False,
+        max_days=6,
+    ),
+    _case(
         "12 players, doctor, hunter, jester, ties vote again, 3 days",
         *(12, {"werewolf": 3, "seer": 1, "doctor": 1, "hunter": 1, "jester": 1}),
         vote_tie="revote",

@@ -7,6 +7,7 @@ the games go on together. A judge is asked of finished games while the others go
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -180,7 +181,7 @@ def play_games(
     slots = [conversation(env) for env in envs[: len(seeds)]]
     if len({id(slot) for slot in slots}) < len(slots):
         raise ConfigError("one environment cannot play two games at once: make one for each slot")
-    with _waiting_for_judgement(slots), Judging() as judging:
+    with _waiting_for_judgement(slots), _heap_set_aside(), Judging() as judging:
         return _play_all(envs, slots, seeds, policy_for, judging, progress, on_end)
 
 
@@ -257,6 +258,24 @@ def _waiting_for_judgement(envs: Sequence[ConversationEnv]) -> Iterator[None]:
     finally:
         for env in envs:
             env.waits_for_judgement = False
+
+
+@contextmanager
+def _heap_set_aside() -> Iterator[None]:
+    """Spare the garbage collector what was there before the games.
+
+    Games make many small objects, and at every so many of them it looks through all that
+    the process holds: beside a model that takes longer than the games do. Whoever has
+    set objects aside already keeps them so.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _named(episode: Episode, number: int, policy_for: PolicyFor) -> Episode:

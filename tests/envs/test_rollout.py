@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -87,6 +88,26 @@ def test_one_environment_for_all_slots_is_refused() -> None:
     env = make()
     with pytest.raises(ConfigError, match="one environment cannot play two games"):
         rollout.run(lambda: env, PurePolicy(), 3, 1)
+
+
+def test_what_was_there_before_the_games_is_spared_the_collector_meanwhile() -> None:
+    frozen = []
+
+    def watched(view: View) -> str:
+        frozen.append(gc.get_freeze_count())
+        return pure(view)
+
+    rollout.run(make, AnswerPolicy(watched), 2, 1)
+    assert min(frozen) > 0 and gc.get_freeze_count() == 0
+    with pytest.raises(ZeroDivisionError):
+        rollout.run(make, AnswerPolicy(lambda view: str(1 // 0)), 2, 1)
+    assert gc.get_freeze_count() == 0
+    gc.freeze()
+    try:
+        rollout.run(make, AnswerPolicy(pure), 2, 1)
+        assert gc.get_freeze_count() > 0, "what others set aside stays so"
+    finally:
+        gc.unfreeze()
 
 
 def test_play_games_gives_each_game_its_own_policies() -> None:
