@@ -182,8 +182,11 @@ def test_what_a_judge_was_asked_is_kept_when_a_run_is_stopped(tmp_path: Path) ->
             progress=stop,
         )
     told = [json.loads(line) for line in (tmp_path / "usage.jsonl").read_text().splitlines()]
-    assert [each["name"] for each in told] == ["judge judge, sotopia"]
-    assert told[0]["usage"]["requests"] > 0
+    # Each line is the session's total so far; how many there are is a matter of time.
+    assert {each["name"] for each in told} == {"judge judge, sotopia"}
+    assert len({each["session"] for each in told}) == 1
+    requests = [each["usage"]["requests"] for each in told]
+    assert requests == sorted(requests) and 0 < requests[0] <= requests[-1] <= 4
 
 
 def test_a_failed_judgement_is_no_zero_and_counts_apart(tmp_path: Path) -> None:
