@@ -113,7 +113,7 @@ class Scale(NamedTuple):
 
 SCALES = {
     "cpu": Scale(48, 16, 2, {"use_cpu": True}),
-    # Learned in bfloat16, sampled in float32: the old policy's logprobs are computed again.
+    # In bfloat16 sampling and scoring round apart: the old policy's logprobs are computed again.
     "cuda": Scale(128, 64, 20, {"bf16": True, "old_logprobs": "recomputed"}),
 }
 
