@@ -102,12 +102,33 @@ def game(
     """The game that the options ask for, as :func:`omar_envs.by_name.game_for`.
 
     Raises:
-        ConfigError: as there; or a setting is no ``key=value``.
+        ConfigError: as there, and as :func:`settings_given`.
     """
-    from omar_envs.by_name import game_for, parse_settings
+    from omar_envs.by_name import game_for
 
-    chosen = parse_settings(settings or ())
-    return game_for(policies, env, chosen if preset is None else {"preset": preset, **chosen})
+    return game_for(policies, env, settings_given(settings, preset=preset))
+
+
+def settings_given(words: Sequence[str] | None, **short: str | None) -> dict[str, Any]:
+    """Settings of the environment from ``--set`` and from the options that are short for one.
+
+    Args:
+        words: what ``--set`` was given.
+        short: what such an option was given, by the name of both option and setting.
+
+    Raises:
+        ConfigError: a word is no ``key=value``; or one setting is given both ways.
+    """
+    from omar_envs.by_name import parse_settings
+
+    chosen = parse_settings(words or ())
+    shorts = {name: value for name, value in short.items() if value is not None}
+    for name, value in shorts.items():
+        if name in chosen:
+            raise ConfigError(
+                f"{name} is given twice, --{name} {value} and --set {name}={chosen[name]}: keep one"
+            )
+    return {**shorts, **chosen}
 
 
 def given(options: Mapping[str, str | None]) -> list[str]:

@@ -28,6 +28,7 @@ from omar_envs.cli_options import (
     natural,
     new_file,
     policy_option,
+    settings_given,
 )
 from omar_envs.errors import ConfigError, PolicyError
 from omar_envs.terminal import ask, show
@@ -132,7 +133,7 @@ def command(
     overwrite: Overwrite = False,
 ) -> None:
     """Play one game to its end, or go on with one."""
-    from omar_envs.by_name import Sampling, environment_name, parse_settings
+    from omar_envs.by_name import Sampling, environment_name
     from omar_envs.rollout import ENVS
     from omar_envs.terminal_play import chosen_game, games_folder, new_game, newest, read_saved
 
@@ -161,9 +162,7 @@ def command(
         _play_on(saved, path)
         return
     opponents = opponents or "scripted"
-    chosen = parse_settings(settings or ())
-    for key, value in (("scenario", scenario), ("preset", preset)):
-        chosen = chosen if value is None else {key: value, **chosen}
+    chosen = settings_given(settings, preset=preset, scenario=scenario)
     again = ["omar-envs", "play", *([name] if name else []), "--with", opponents]
     again += given({"--env": env, "--scenario": scenario, "--preset": preset})
     again += ["--set", *settings] if settings else []

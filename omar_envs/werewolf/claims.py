@@ -141,14 +141,14 @@ _ADVERBS = (
     r"(?:(?:really|clearly|definitely|probably|likely|surely|obviously|certainly|strongly|"
     r"very|quite|most|so|too|also|now|still|just|both|the|a|an|our|one|of|other|another) )*"
 )
-_BAD = r"(?:werewol(?:f|ves)|wol(?:f|ves)|mafia|liars?|lying|suspicious|guilty|evil)\b"
+_BAD = r"(?:werewol(?:f|ves)|wol(?:f|ves)|mafia|liars?|lying|suspicious(?! of\b)|guilty|evil)\b"
 _IS = r"(?:is|must be|has to be|looks|seems|sounds)(?: like)?"
 _ACCUSATIONS = tuple(
     re.compile(phrase, re.IGNORECASE)
     for phrase in (
         rf"\bI(?:['’]d)? {_ADVERBS}(?:suspect|accuse) (?:that )?(?P<names>{_JOINED})"
         rf"(?! is (?!{_ADVERBS}{_BAD}))",
-        rf"\bsuspicious of (?P<names>{_JOINED})",
+        rf"(?<!\0 is )\bsuspicious of (?P<names>{_JOINED})",
         rf"(?P<names>{_NAME}) {_IS} {_ADVERBS}{_BAD}",
         rf"(?P<names>{_NAME})['’]s {_ADVERBS}lying\b",
         rf"(?P<names>{_NAME} and {_NAME}) (?:are|must be|look|seem|sound) {_ADVERBS}{_BAD}",

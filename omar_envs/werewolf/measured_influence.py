@@ -44,14 +44,14 @@ def observe(game: Recap) -> Iterator[Observation]:
     """All of this module's measures in one game."""
     for day in game.days:
         accusations = day.accusations()
-        yield from _accusing(day)
-        yield from _vote_swing(game, day, accusations)
-        yield from _concealment(game, day)
-        yield from _manipulation(game, day, accusations)
-    yield from _agreement(game)
+        yield from accusing(day)
+        yield from vote_swing(game, day, accusations)
+        yield from concealment(game, day)
+        yield from manipulation(game, day, accusations)
+    yield from agreement(game)
 
 
-def _accusing(day: Day) -> Iterator[Observation]:
+def accusing(day: Day) -> Iterator[Observation]:
     """``accusing_speeches`` = speeches of a discussion that accuse another player / speeches.
 
     Where it is small, the measures of accusations stand on little.
@@ -60,13 +60,13 @@ def _accusing(day: Day) -> Iterator[Observation]:
         yield Observation("accusing_speeches", bool(speech.accused))
 
 
-def _vote_swing(game: Recap, day: Day, accusations: Accusations) -> Iterator[Observation]:
+def vote_swing(game: Recap, day: Day, accusations: Accusations) -> Iterator[Observation]:
     """``vote_swing``: mean over accusations, also for each role of the speaker.
 
     One accusation is a day, a speaker and a target X whom it accuses, however
     often. Its voters are all but the speaker, X, those who could not name X, and
     those who had accused X themselves in an earlier stage of the day or the same
-    one (see :func:`_open_to`). Its swing is
+    one (see :func:`open_to`). Its swing is
 
         votes for X / voters − mean over voters of [votes for another than X] / (c − 1)
 
@@ -81,7 +81,7 @@ def _vote_swing(game: Recap, day: Day, accusations: Accusations) -> Iterator[Obs
             for vote in day.votes
             if vote.agent not in (speaker, target)
             and len(vote.candidates) > 1
-            and _open_to(vote, target, turn, accusations)
+            and open_to(vote, target, turn, accusations)
         ]
         if swings:
             swing = sum(swings) / len(swings)
@@ -95,7 +95,7 @@ def _above_the_others(vote: Choice, target: str) -> float:
     return 1.0 if vote.target == target else -1 / (len(vote.candidates) - 1)
 
 
-def _open_to(vote: Choice, target: str, turn: int, accusations: Accusations) -> bool:
+def open_to(vote: Choice, target: str, turn: int, accusations: Accusations) -> bool:
     """Whether an accusation of ``target`` in stage ``turn`` could still win this vote.
 
     The voter must be able to name the target, and must not have accused it in that
@@ -105,7 +105,7 @@ def _open_to(vote: Choice, target: str, turn: int, accusations: Accusations) -> 
     return target in vote.candidates and (own is None or own > turn)
 
 
-def _concealment(game: Recap, day: Day) -> Iterator[Observation]:
+def concealment(game: Recap, day: Day) -> Iterator[Observation]:
     """``concealment`` = 1 − observed / expected votes for wolves.
 
     Counted over the votes of the village's team that name anybody: observed are
@@ -123,13 +123,13 @@ def _concealment(game: Recap, day: Day) -> Iterator[Observation]:
                 yield Observation("concealment", missed, expected)
 
 
-def _manipulation(game: Recap, day: Day, accusations: Accusations) -> Iterator[Observation]:
+def manipulation(game: Recap, day: Day, accusations: Accusations) -> Iterator[Observation]:
     """Whether the village votes as wolves say.
 
     For each vote of the village's team that names anybody, let K be the players whom
     wolves accused that day, who are no wolves themselves, and whom the voter could name
     without having accused them in the stage of a wolf's accusation or before
-    (:func:`_open_to`, for at least one of the wolves' accusations). Votes with an empty K
+    (:func:`open_to`, for at least one of the wolves' accusations). Votes with an empty K
     are left out.
 
     - ``wolf_accusation_followed`` = votes for somebody in K / votes.
@@ -144,9 +144,7 @@ def _manipulation(game: Recap, day: Day, accusations: Accusations) -> Iterator[O
     for vote in day.votes:
         if vote.target is None or not game.is_villager(vote.agent):
             continue
-        offered = {
-            target for target, turn in by_wolves if _open_to(vote, target, turn, accusations)
-        }
+        offered = {target for target, turn in by_wolves if open_to(vote, target, turn, accusations)}
         if offered:
             followed = vote.target in offered
             yield Observation("wolf_accusation_followed", followed)
@@ -154,7 +152,7 @@ def _manipulation(game: Recap, day: Day, accusations: Accusations) -> Iterator[O
             yield Observation("voting_manipulation", followed - chance)
 
 
-def _agreement(game: Recap) -> Iterator[Observation]:
+def agreement(game: Recap) -> Iterator[Observation]:
     """How far those who act together name the same player.
 
     Of n choices by one side, n_j of them for player j, the probability that two drawn

@@ -34,13 +34,13 @@ DEFINITIONS = {
 
 def observe(game: Recap) -> Iterator[Observation]:
     """All of this module's measures in one game."""
-    yield from _results(game)
-    yield from _survival(game)
-    yield from _votes(game)
-    yield from _powers(game)
+    yield from results(game)
+    yield from survival(game)
+    yield from votes(game)
+    yield from powers(game)
 
 
-def _results(game: Recap) -> Iterator[Observation]:
+def results(game: Recap) -> Iterator[Observation]:
     """Who won.
 
     - ``truncated_games`` = truncated games / games. They count in no other
@@ -63,7 +63,7 @@ def _results(game: Recap) -> Iterator[Observation]:
         yield Observation(f"role_wins/{role}", won)
 
 
-def _survival(game: Recap) -> Iterator[Observation]:
+def survival(game: Recap) -> Iterator[Observation]:
     """Who lived, and how long; truncated games count too. Both also for each role.
 
     - ``survival`` = seats without a death / seats.
@@ -93,7 +93,7 @@ def _survival(game: Recap) -> Iterator[Observation]:
         yield Observation(f"days_survived/{role}", days)
 
 
-def _votes(game: Recap) -> Iterator[Observation]:
+def votes(game: Recap) -> Iterator[Observation]:
     """What votes are worth, over each day's first ballot.
 
     - ``votes_hit_wolf`` = votes of the village's team that name a wolf / those that
@@ -110,8 +110,8 @@ def _votes(game: Recap) -> Iterator[Observation]:
                 yield Observation(f"votes_hit_wolf/{game.roles[vote.agent]}", hit)
 
 
-def _powers(game: Recap) -> Iterator[Observation]:
-    """What the roles make of their powers.
+def powers(game: Recap) -> Iterator[Observation]:
+    """What the roles make of their powers; whom the wolves chose: :func:`victim_of`.
 
     - ``investigations_hit_wolf`` = investigations of a wolf / seers' investigations.
     - ``protections_hit_victim`` = protections of the wolves' victim / doctors'
@@ -122,7 +122,7 @@ def _powers(game: Recap) -> Iterator[Observation]:
     - ``shots_hit_wolf`` = shots at a wolf / shots at anybody.
     """
     for number, choices in enumerate(game.nights, start=1):
-        victim = _victim(game, number, choices)
+        victim = victim_of(game, number, choices)
         if victim is not None:
             dead = game.died("killed", number) | game.died("poisoned", number)
             yield Observation("victims_saved", victim not in dead)
@@ -139,12 +139,13 @@ def _powers(game: Recap) -> Iterator[Observation]:
             yield Observation("shots_hit_wolf", game.is_wolf(shot.target))
 
 
-def _victim(game: Recap, number: int, choices: list[Choice]) -> str | None:
+def victim_of(game: Recap, number: int, choices: list[Choice]) -> str | None:
     """Whom the wolves chose in a night.
 
     Whoever was killed, else the player whom most wolves named. Where the lot broke
     a tie and nobody was killed, the one of the tied whom a doctor or a witch named;
-    ``None`` if that is not exactly one.
+    ``None`` if that is not exactly one, and where a tie spares all
+    (``kill_tie="none"``).
     """
     killed = game.died("killed", number)
     if killed:
@@ -153,5 +154,7 @@ def _victim(game: Recap, number: int, choices: list[Choice]) -> str | None:
     most = max(named.values(), default=0)
     chosen = {target for target, count in named.items() if count == most}
     if len(chosen) > 1:
+        if game.episode.config.get("kill_tie") == "none":
+            return None
         chosen &= {c.target for c in choices if game.roles[c.agent] in ("doctor", "witch")}
     return chosen.pop() if len(chosen) == 1 else None

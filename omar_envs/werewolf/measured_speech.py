@@ -30,12 +30,12 @@ _WORD = re.compile(r"\w+")
 
 def observe(game: Recap) -> Iterator[Observation]:
     """All of this module's measures in one game."""
-    yield from _replies(game)
-    yield from _lengths(game)
-    yield from _repetition(game)
+    yield from replies(game)
+    yield from lengths(game)
+    yield from repetition(game)
 
 
-def _replies(game: Recap) -> Iterator[Observation]:
+def replies(game: Recap) -> Iterator[Observation]:
     """What came of requests.
 
     - ``invalid_acts`` = invalid turns / turns, of all kinds; also for each phase,
@@ -53,7 +53,7 @@ def _replies(game: Recap) -> Iterator[Observation]:
         yield Observation("silence", sum(not turn.text for turn in game.talk), len(game.talk))
 
 
-def _lengths(game: Recap) -> Iterator[Observation]:
+def lengths(game: Recap) -> Iterator[Observation]:
     """``speech_chars`` and ``speech_chars_median``: mean and median characters of a speech."""
     for turn in game.talk:
         if turn.text:
@@ -61,7 +61,7 @@ def _lengths(game: Recap) -> Iterator[Observation]:
             yield Observation("speech_chars_median", len(turn.text))
 
 
-def _repetition(game: Recap) -> Iterator[Observation]:
+def repetition(game: Recap) -> Iterator[Observation]:
     """How much is said again.
 
     - ``repeated_phrases`` = 1 − different / all runs of three words, over one speaker's

@@ -3,9 +3,11 @@
     from omar_envs.werewolf.measures import markdown, measure
     print(markdown({"start": measure(before), "trained": measure(after)}))
 
-What each measure means stands in :data:`MEASURES`, its formula in the docstrings of
-``measured_play``, ``measured_influence`` and ``measured_speech``, how its interval
-is made in ``estimates``.
+What each measure means stands in :data:`MEASURES`, its formula in the functions of
+:mod:`omar_envs.werewolf.measured_play` (results, votes, powers),
+:mod:`omar_envs.werewolf.measured_influence` (accusations, agreement) and
+:mod:`omar_envs.werewolf.measured_speech`, how its interval is made in
+:mod:`omar_envs.werewolf.estimates`.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ class Day:
 
     Attributes:
         speeches: what was said in the discussion, silence left out.
-        votes: the first ballot, unreadable votes left out; a mayor's is one vote.
+        votes: the first ballot, unreadable votes left out; a mayor's is one vote. Empty
+            where none could be read, whatever a second ballot came to.
     """
 
     speeches: list[Speech] = field(default_factory=list)
@@ -132,14 +133,17 @@ def recap(episode: Episode) -> Recap:
     config = episode.config
     bare = config.get("discussion_rounds") == 0 and config.get("first_day_vote") is False
     label = ""
+    voted = False
     for stage in episode.stages:
         if stage.phase in BY_NIGHT and (by_night is not True or (bare and stage.label != label)):
             by_night, label = True, stage.label
             game.nights.append([])
         elif stage.phase in BY_DAY and by_night is not False:
-            by_night = False
+            by_night = voted = False
             game.days.append(Day())
-        _read_stage(game, stage.phase, acts[stage.turn])
+        if stage.phase != "vote" or not voted:
+            _read_stage(game, stage.phase, acts[stage.turn])
+        voted = voted or stage.phase == "vote"
     return game
 
 
@@ -150,7 +154,7 @@ def _read_stage(game: Recap, phase: str, turns: list[Turn]) -> None:
         game.days[-1].speeches.extend(_speech(game, turn) for turn in turns if turn.text)
     elif phase == "night":
         game.nights[-1].extend(_choice(game, turn) for turn in turns)
-    elif phase == "vote" and not game.days[-1].votes:
+    elif phase == "vote":
         game.days[-1].votes.extend(_choice(game, turn) for turn in turns if turn.valid)
     elif phase == "shot":
         game.shots.extend(_choice(game, turn) for turn in turns if turn.valid)

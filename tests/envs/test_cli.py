@@ -122,6 +122,28 @@ def test_measure_prints_a_column_for_each_file(
     assert wins.count(" of 4 ") == 2
 
 
+def test_measure_keeps_files_of_one_name_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], complaint: Complaint
+) -> None:
+    files = [tmp_path / run / "episodes.jsonl" for run in ("before", "after")]
+    for seed, file in enumerate(files):
+        file.parent.mkdir()
+        words = ["rollout", "--policy", "random", "--episodes", "2", "--seed", str(seed)]
+        assert main([*words, "--out", str(file), *SMALL]) == 0
+    capsys.readouterr()
+    assert main(["measure", *map(str, files)]) == 0
+    assert f"| {files[0]} | {files[1]} |" in capsys.readouterr().out
+    assert main(["measure", "--json", *map(str, files)]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == [str(file) for file in files]
+    assert f"{files[1]} is given twice" in complaint("measure", files[0], files[1], files[1])
+
+
+def test_measure_says_that_a_file_holds_no_game(tmp_path: Path, complaint: Complaint) -> None:
+    file = tmp_path / "none.jsonl"
+    file.write_text("")
+    assert f"no episode in {file}" in complaint("measure", file)
+
+
 def test_replay_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     games = tmp_path / "games.jsonl"
     main(["rollout", "--episodes", "2", "--out", str(games), *SMALL])
@@ -287,6 +309,8 @@ def test_end_of_input_is_one_line(monkeypatch: pytest.MonkeyPatch, complaint: Co
         (["measure", "nothing.jsonl"], "nothing.jsonl"),
         (["measure"], "FILE"),
         (["rollout", "--out", "x.jsonl", "--set", "preset=arena9"], "did you mean 'arena8'"),
+        (["rollout", "--out", "x.jsonl", "--preset", "omar", "--set", "preset=mini4"], "twice"),
+        (["play", "--scenario", "bicycle", "--set", "scenario=rent"], "scenario=rent"),
         (["replay", "--out", "x.html"], "FILE"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pydoc
 from itertools import pairwise, permutations
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -15,9 +17,10 @@ from omar_envs.errors import EpisodeError
 from omar_envs.intervals import wilson
 from omar_envs.policy import ScriptedPolicy
 from omar_envs.types import SPEAK, Episode, View
+from omar_envs.werewolf import measured_influence, measured_play, measured_speech
 from omar_envs.werewolf.estimates import nothing
 from omar_envs.werewolf.measures import MEASURES, markdown, measure
-from tests.envs.episode_samples import Story, negotiation
+from tests.envs.episode_samples import Story, changed, negotiation
 from tests.envs.games import act_together, finish, name_of, started, with_role
 
 FIVE = {"Ana": "werewolf", "Ben": "seer", "Cleo": "villager", "Dev": "doctor", "Ema": "villager"}
@@ -166,6 +169,24 @@ def test_votes_of_the_village_that_name_a_wolf() -> None:
     assert found["invalid_acts"] == found["invalid_acts/vote"] == (1, 12)
 
 
+def test_where_no_first_vote_could_be_read_the_second_ballot_counts_no_more() -> None:
+    """No vote of the first could be read; those among the tied are no votes of the day."""
+    game = (
+        Story(**SEVEN)
+        .talk(Ana="I suspect Cleo.")
+        .vote(Ben="!Ana", Cleo="!Dev", Dev="!Ana", Ema="!Dev")
+        .vote(Ben="Ana", Cleo="Ana", Dev="Ana", Ema="Dev", among=("Ana", "Dev"), out="Ana")
+        .night(Finn="Ben", killed="Ben")
+        .vote(Cleo="Finn")
+        .end()
+    )
+    found = measure([game])
+    assert counted(game)["votes_hit_wolf"] == (1, 1)
+    assert counted(game)["abstentions"] == (0, 1)
+    assert not found["village_vote_agreement"].n
+    assert not found["vote_swing"].n
+
+
 def test_seers_and_doctors() -> None:
     game = (
         Story(**SEVEN)
@@ -206,6 +227,15 @@ def test_the_victim_of_a_night_in_which_wolves_were_of_two_minds(
     found = counted(story.end("werewolf"))
     assert found.get("protections_hit_victim") == protections
     assert found.get("victims_saved") == saved
+
+
+def test_a_tie_that_spares_all_has_no_victim() -> None:
+    """Whoever the doctor had protected, the wolves' two minds chose nobody to save."""
+    story = Story(**SEVEN).vote(Ben="abstain").night(Ana="Gus", Finn="Cleo", Dev="Gus").end()
+    drawn = changed(story, config={"kill_tie": "random"})
+    assert counted(drawn)["victims_saved"] == counted(drawn)["protections_hit_victim"] == (1, 1)
+    spared = counted(changed(story, config={"kill_tie": "none"}))
+    assert not spared.keys() & {"victims_saved", "protections_hit_victim"}
 
 
 def test_a_peaceful_night_has_no_victim_to_protect() -> None:
@@ -473,6 +503,15 @@ def test_copies_of_games_change_no_value(games: list[Episode]) -> None:
 
 def test_every_measure_is_reported_even_without_games() -> None:
     assert measure([]) == {name: nothing(what.kind) for name, what in MEASURES.items()}
+
+
+def test_every_formula_stands_where_readers_look() -> None:
+    """``pydoc`` and the reference show what is public, and nothing else."""
+    modules = (measured_play, measured_influence, measured_speech)
+    shown = "".join(pydoc.plain(pydoc.render_doc(module)) for module in modules)
+    assert not [name for name in MEASURES if f"``{name}``" not in shown]
+    reference = (Path(__file__).parents[2] / "docs" / "api" / "werewolf.md").read_text("utf-8")
+    assert not [m.__name__ for m in modules if f"::: {m.__name__}\n" not in reference]
 
 
 def test_measures_come_in_their_order(games: list[Episode]) -> None:

@@ -108,6 +108,8 @@ def test_suspicion_is_no_finding() -> None:
         ("If Ana is a werewolf then we have won", []),
         ("Bruno says Ana is a werewolf", []),
         ("Ana might be a werewolf", []),
+        ("I am suspicious of Ana", ["Ana"]),
+        ("Bruno is suspicious of Ana", []),
         ("Ana voted for Bruno", []),
         ("Anais is a werewolf, I suspect Anabel", []),
         ("Someone is a werewolf", []),
