@@ -94,9 +94,6 @@ class OddOneOut(ConversationEnv):
     def _team(self, agent: str) -> str:
         return self._role(agent)
 
-    def _alive(self, agent: str) -> bool:
-        return True
-
     def _facts(self, agent: str) -> dict[str, Any]:
         return {} if agent == self._odd else {"word": self._word}
 

@@ -19,16 +19,23 @@ from pettingzoo.utils.wrappers.order_enforcing import (
     AECOrderEnforcingIterator,
 )
 
+from omar_envs.conversation import ConversationEnv
+
 
 class _State:
     """What a wrapper reads at every step, to be looked up there once.
 
     Python looks up the attributes of a class that has ``__getattr__``, as PettingZoo's
     wrappers have, several times more slowly than those of any other class.
+
+    Attributes:
+        conversation: ``env`` if that is a conversation and was reset: every text is in
+            bounds there.
     """
 
-    __slots__ = ("env", "has_reset", "has_updated")
+    __slots__ = ("conversation", "env", "has_reset", "has_updated")
 
+    conversation: ConversationEnv | None
     env: AECEnv[str, Any, Any]
     has_reset: bool
     has_updated: bool
@@ -83,13 +90,33 @@ class CheckedEnv(
     truncations = _after_reset("truncations")
     infos = _after_reset("infos")
     _cumulative_rewards = _direct("_cumulative_rewards")
-    env = _kept("env")
     _has_reset = _kept("has_reset")
     _has_updated = _kept("has_updated")
 
     def __init__(self, env: AECEnv[str, Any, Any]) -> None:
         self._state = _State()
         super().__init__(env)
+
+    @property
+    def env(self) -> AECEnv[str, Any, Any]:
+        """What is wrapped."""
+        return self._state.env
+
+    @env.setter
+    def env(self, env: AECEnv[str, Any, Any]) -> None:
+        self._state.env = env
+        self._state.conversation = None
+        self.__dict__.pop("last", None)
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
+        """As in PettingZoo."""
+        super().reset(seed=seed, options=options)
+        env = self._state.env
+        if isinstance(env, ConversationEnv):
+            self._state.conversation = env
+            if type(self) is CheckedEnv:
+                # Found before the method below, which has nothing to add from now on.
+                self.__dict__["last"] = env.last
 
     def last(self, observe: bool = True) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """As ``AECEnv.last``."""
@@ -99,6 +126,15 @@ class CheckedEnv(
     def step(self, action: Any) -> None:
         """As in PettingZoo: before ``reset``, after the end and out of bounds are refused."""
         state = self._state
+        conversation = state.conversation
+        if (
+            conversation is not None
+            and conversation.agents
+            and (type(action) is str or (action is None and conversation.over))
+        ):
+            state.has_updated = True
+            conversation.step(action)
+            return
         env = state.env
         if state.has_reset and env.agents:
             agent = env.agent_selection

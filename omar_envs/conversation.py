@@ -15,11 +15,11 @@ from pettingzoo import AECEnv
 
 from omar_envs.engine import Engine
 from omar_envs.errors import StateError
-from omar_envs.inbox import Inbox
+from omar_envs.inbox import Act, Inbox
 from omar_envs.ledger import Components
-from omar_envs.parsing import DEFAULT_PRIVATE_TAGS
+from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, clean, parse_clean, single_line
 from omar_envs.spaces import TextSpace
-from omar_envs.types import Judge, JudgeResult, View
+from omar_envs.types import Judge, JudgeResult, Request, View
 
 Observation = dict[str, str]
 
@@ -124,17 +124,47 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         Raises:
             StateError: before ``reset``, or after the last agent has left.
         """
-        if not self._pending:
+        pending = self._pending
+        if not pending:
             if not (self._over and self.agents):
                 raise StateError(self._why_nobody_acts())
             self._leave(action)
             return
-        self._take(action)
-        if self._pending:
-            # All that _publish does while the game goes on.
-            self.agent_selection = self._pending[0]
+        # One function, and what it calls written out here and there: this is what takes time.
+        agent = pending[0]
+        inbox = self._inboxes[agent]
+        request: Request = inbox.request  # type: ignore[assignment]  # it was asked before
+        if self._ledger.unsettled:
+            self._ledger.begin_step(agent)
+        # Only what is recorded is read, so that the record replays to the same bytes.
+        printable = type(action) is str and action.isprintable()
+        reply = action if printable else _recorded(action)
+        if self._reads_plainly:
+            parsed = parse_clean(request, reply, self._private_tags, printable)
+        else:
+            parsed = self._read(agent, request, reply)
+        valid = parsed.valid
+        text = parsed.text if valid else single_line(self._neutral(agent, request))
+        act = Act(self._turn, agent, request, reply, text, valid, parsed.error)
+        inbox.num_seen_at_last_act = len(self._log.messages) + inbox.num_private
+        inbox.acts.append(act)
+        inbox.request = None
+        self._acts.append(act)
+        del pending[0]
+        if self._fined or not valid:
+            self._fine(agent, request, parsed, text)
+        self._held[agent] = text
+        sequential = self._sequential
+        if sequential:
+            self._publish_act(agent, request, text)
+        if pending:
+            following = self.agent_selection = pending[0]
+            if sequential:
+                self._inboxes[following].open(self._stage.request or self._request(following))
             self._info_now = self._infos = None
         else:
+            self._close_stage()
+            self._advance()
             self._publish()
         if self.render_mode is not None and self.render_mode == "human":
             self.render()
@@ -177,13 +207,12 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         text = inbox.read()
         info = self._info_now
         if info is None:
-            info = self._info(agent, inbox) if self._infos is None else self._infos[agent]
-            self._info_now = info
+            info = self._info_now = self._info(agent, inbox)
         return (
             {"text": text} if observe else None,
             self._ledger.rewards_since_act[agent],
-            self.terminations[agent],
-            self.truncations[agent],
+            self._over and self.terminations[agent],
+            self._over and self.truncations[agent],
             info,
         )
 
@@ -206,6 +235,8 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             self._infos = {agent: self._info(agent, self._inbox(agent)) for agent in self.agents}
             if self._info_now is not None:
                 self._infos[self.agent_selection] = self._info_now
+            elif self.agents:
+                self._info_now = self._infos[self.agent_selection]
         return self._infos
 
     def render(self) -> str | None:
@@ -238,14 +269,14 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             agent=agent,
             name=self._name(agent),
             role=self._roles[agent],
-            alive=self._alive(agent),
+            alive=self._alive[inbox.seat],
             request=inbox.request,
             text=inbox.read(),
             messages=inbox.chat,
             log=inbox.messages,
             names={other: self._name(other) for other in self.possible_agents},
             facts=self._facts(agent),
-            num_acts=inbox.num_acts,
+            num_acts=len(inbox.acts),
         )
 
     def step_components(self) -> dict[str, Components]:
@@ -287,7 +318,8 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         self.agents.remove(agent)
         self._ledger.rewards = dict.fromkeys(self.agents, 0.0)
         if self.agents:
-            self.agent_selection = self.agents[0]
+            agent = self.agent_selection = self.agents[0]
+            self._info_now = None if self._infos is None else self._infos[agent]
 
     def _info(self, agent: str, inbox: Inbox) -> dict[str, Any]:
         messages, ledger = inbox.messages, self._ledger
@@ -295,7 +327,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             "request": inbox.request,
             "messages": messages,
             "new_messages": messages[inbox.num_seen_at_last_act :],
-            "alive": self._alive(agent),
+            "alive": self._alive[inbox.seat],
             "role": self._roles[agent],
             "reward_components": (
                 ledger.components_since_act(agent) if ledger.unsettled else ledger.nothing.copy()
@@ -305,3 +337,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         if self._judgement is not None:
             info["judge_status"] = self._judgement.status
         return info
+
+
+def _recorded(action: object) -> str:
+    return clean(action) if isinstance(action, str) else ""

@@ -28,7 +28,7 @@ from omar_envs.judging import JUDGE, judged, reward_of
 from omar_envs.ledger import Ledger
 from omar_envs.log import Log
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, Parsed, clean, parse_clean, single_line
-from omar_envs.stages import Announcement, Game
+from omar_envs.stages import Announcement, Game, Stage
 from omar_envs.types import (
     MODERATOR,
     SCHEMA_VERSION,
@@ -76,10 +76,11 @@ class Engine(Game):
     # CPython looks attributes up fast while an instance's dictionary has at most 30:
     # these stand outside it, which leaves it to the game.
     __slots__ = (
-        *("_acts", "_components", "_fined", "_format_penalty", "_generator", "_held", "_inboxes"),
-        *("_invalid_penalty", "_judge", "_judge_weight", "_judgement", "_ledger"),
-        *("_length_penalty", "_log", "_over", "_pending", "_private_tags", "_roles", "_sequential"),
-        *("_stage", "_stages", "_turn", "pauses", "seed_used", "waits_for_judgement"),
+        *("_act_begins", "_acts", "_alive", "_components", "_fined", "_format_penalty"),
+        *("_generator", "_held", "_inboxes", "_invalid_penalty", "_judge", "_judge_weight"),
+        *("_judgement", "_ledger", "_length_penalty", "_log", "_over", "_pending"),
+        *("_private_tags", "_reads_plainly", "_roles", "_sequential", "_speech_begins", "_stage"),
+        *("_stages", "_turn", "pauses", "seed_used", "waits_for_judgement"),
     )
 
     def __init__(
@@ -109,6 +110,8 @@ class Engine(Game):
             *(() if judge is None else (JUDGE,)),
         )
         self._private_tags = private_tags
+        # Saves a call for every act.
+        self._reads_plainly = type(self)._read is Engine._read
         self._generator: np.random.Generator | None = None
         self._inboxes: dict[str, Inbox] = {}
         self._pending: list[str] = []
@@ -202,7 +205,10 @@ class Engine(Game):
             seats=tuple(
                 Seat(agent, self._name(agent), self._roles[agent]) for agent in self.possible_agents
             ),
-            stages=tuple(self._stages),
+            stages=tuple(
+                StageRecord(turn, stage.phase, stage.label)
+                for turn, stage in enumerate(self._stages)
+            ),
             messages=tuple(message for message, _ in self._log.all()),
             turns=tuple(
                 Turn(
@@ -246,7 +252,7 @@ class Engine(Game):
         """Add ``amount`` to one of the agent's reward components."""
         # The first turn also takes what was paid before it.
         inbox = self._inboxes.get(agent)
-        turn = max(inbox.num_acts - 1, 0) if inbox is not None else 0
+        turn = len(inbox.acts) - 1 if inbox is not None and inbox.acts else 0
         self._ledger.pay(agent, component, amount, turn=turn)
 
     # --- the course of a game ---------------------------------------------
@@ -261,7 +267,7 @@ class Engine(Game):
         self._ledger = Ledger(self.possible_agents, self._components)
         self._log = Log()
         self._inboxes = {}
-        self._stages: list[StageRecord] = []
+        self._stages: list[Stage] = []
         self._acts: list[Act] = []
         self._turn = 0
         self._pending = []
@@ -270,48 +276,19 @@ class Engine(Game):
         self._judgement = None
         self._begin()
         self._roles = {agent: self._role(agent) for agent in self.possible_agents}
+        self._speech_begins, self._act_begins = self._beginnings()
+        self._alive = self._alive_by_seat()
         self._inboxes = {
-            agent: Inbox(agent, self._system_prompt(agent), self._log)
-            for agent in self.possible_agents
+            agent: Inbox(agent, seat, self._system_prompt(agent), self._log)
+            for seat, agent in enumerate(self.possible_agents)
         }
         self._announce(self._introductions())
         self._advance()
 
-    def _take(self, action: object) -> None:
-        pending = self._pending
-        agent = pending[0]
-        inbox = self._inboxes[agent]
-        request = inbox.request
-        assert request is not None  # it was asked before
-        if self._ledger.unsettled:
-            self._ledger.begin_step(agent)
-        # Only what is recorded is read, so that the record replays to the same bytes.
-        reply = action if type(action) is str and action.isprintable() else _recorded(action)
-        parsed = self._read(agent, request, reply)
-        valid = parsed.valid
-        text = parsed.text if valid else single_line(self._neutral(agent, request))
-        act = Act(self._turn, agent, request, reply, text, valid, parsed.error)
-        inbox.answer(act)
-        self._acts.append(act)
-        del pending[0]
-        if not valid:
-            inbox.invalid_acts += 1
-            self.post(self._invalid_notice(request, text, parsed.error), (agent,))
-        if self._fined:
-            self._fine(agent, request, parsed)
-        self._held[agent] = text
-        if self._sequential:
-            self._publish_act(agent, request, text)
-            if pending:
-                following = pending[0]
-                self._inboxes[following].open(self._stage.request or self._request(following))
-                return
-        if not pending:
-            self._close_stage()
-            self._advance()
-
-    def _fine(self, agent: str, request: Request, parsed: Parsed) -> None:
+    def _fine(self, agent: str, request: Request, parsed: Parsed, text: str) -> None:
         if not parsed.valid:
+            self._inboxes[agent].invalid_acts += 1
+            self.post(self._invalid_notice(request, text, parsed.error), (agent,))
             if self._invalid_penalty:
                 self.pay(agent, "invalid", -self._invalid_penalty)
             return
@@ -327,7 +304,7 @@ class Engine(Game):
             self._stage = stage
             self._sequential = stage.mode == "sequential"
             self._turn = len(self._stages)
-            self._stages.append(StageRecord(self._turn, stage.phase, stage.label))
+            self._stages.append(stage)
             if stage.opening:
                 self._announce(stage.opening)
             self._held = {}
@@ -347,11 +324,21 @@ class Engine(Game):
         self._advance()
 
     def _publish_act(self, agent: str, request: Request, text: str) -> None:
+        kind: MessageKind = "speech"
         if request.kind is not SPEAK:
             notice = self._act_notice(agent, request, text)
-            self._log_line(notice.text, notice.audience, agent, "action")
+            audience, kind, begins, text = notice.audience, "action", self._act_begins, notice.text
         elif text:
-            self._log_line(text, self._stage.audience, agent, "speech")
+            audience, begins = self._stage.audience, self._speech_begins
+        else:
+            return
+        if audience is not None:
+            self._log_privately(text, audience, agent, kind)
+            return
+        # As _log_line, without the call: nothing else is done as often.
+        log = self._log
+        log.lines.append(begins[agent] + text)
+        log.messages.append(Message(self._turn, agent, None, kind, text))
 
     def _announce(self, announcements: tuple[Announcement, ...]) -> None:
         for announcement in announcements:
@@ -410,7 +397,6 @@ class Engine(Game):
     # --- what is read of it -----------------------------------------------
 
     def _inbox(self, agent: str) -> Inbox:
-        """The agent's inbox, brought up to date."""
         if not self._inboxes:
             raise StateError("no game is running: call reset() first")
         inbox = self._inboxes[agent]
@@ -427,19 +413,29 @@ class Engine(Game):
 
     # --- what a game may say differently ----------------------------------
 
+    def _beginnings(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What each agent's public lines begin with: those of its speech, those of its acts.
+
+        Fixed for the game; :meth:`_line` says the same.
+        """
+        names = {agent: self._name(agent) for agent in self.possible_agents}
+        return (
+            {agent: f"{name}: " for agent, name in names.items()},
+            {agent: f"* {name} " for agent, name in names.items()},
+        )
+
     def _line(self, message: Message) -> str:
         """The message as a line of the transcript, beginning with who it comes from.
 
-        The same for all who see it, and asked for once.
+        The same for all who see it, and made once.
         """
         if message.sender == MODERATOR:
             return f"* {message.text}"
-        name = self._name(message.sender)
         if message.kind == "action":
-            return f"* {name} {message.text}"
+            return f"* {self._name(message.sender)} {message.text}"
         if message.audience is not None:
-            return f"{name} (in private): {message.text}"
-        return f"{name}: {message.text}"
+            return f"{self._name(message.sender)} (in private): {message.text}"
+        return f"{self._name(message.sender)}: {message.text}"
 
     def _read(self, agent: str, request: Request, reply: str) -> Parsed:
         """What a reply comes to; :func:`omar_envs.parsing.clean` has been over it."""
@@ -449,10 +445,6 @@ class Engine(Game):
         """Told to an agent whose reply could not be read; ``error`` says why."""
         done = f"it counts as: {text}" if text else "you say nothing"
         return f"Your reply could not be read; {done}."
-
-
-def _recorded(action: object) -> str:
-    return clean(action) if isinstance(action, str) else ""
 
 
 def _checked_judge(judge: Judge | None) -> Judge | None:

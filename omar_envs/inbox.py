@@ -23,39 +23,43 @@ class Act(msgspec.Struct, frozen=True, gc=False):
 class Inbox(Reader):
     """One agent's reading of the log, what it is asked, and what it has answered.
 
-    The observation is the text as it was last read, the lines that have come since,
-    and the question. The chat only ever grows at the end: what arrives between two
+    The chat only ever grows at the end: what arrives between two
     requests becomes one user message when the next request opens, or when the game ends.
 
     Args:
         agent: whose it is.
+        seat: the agent's number.
         system_prompt: beginning of the observation and of the chat.
         log: the game's log.
 
     Attributes:
+        acts: what the agent has done, in order.
         invalid_acts: how many of its replies could not be read.
         num_seen_at_last_act: how many of ``messages`` came before its last act.
+        seat: the agent's number, from 0.
     """
 
     __slots__ = (
-        "_acts",
         "_agent",
         "_asked_at",
         "_chat",
         "_system_prompt",
+        "acts",
         "invalid_acts",
         "num_seen_at_last_act",
+        "seat",
     )
 
-    def __init__(self, agent: str, system_prompt: str, log: Log) -> None:
+    def __init__(self, agent: str, seat: int, system_prompt: str, log: Log) -> None:
         super().__init__(f"{system_prompt}\n", log)
         self._agent = agent
+        self.seat = seat
         self._system_prompt = system_prompt
         # Without the system prompt.
         self._chat: list[ChatMessage] = []
         # How many messages each user message of the chat, and those before it, are made of.
         self._asked_at: list[int] = []
-        self._acts: list[Act] = []
+        self.acts: list[Act] = []
         self.num_seen_at_last_act = 0
         self.invalid_acts = 0
 
@@ -64,19 +68,8 @@ class Inbox(Reader):
 
         The last one, of a game that is over, asks nothing.
         """
-        self._asked_at.append(len(self._log.messages) + self._num_private)
+        self._asked_at.append(len(self._log.messages) + self.num_private)
         self.request = request
-
-    def answer(self, act: Act) -> None:
-        """Take the agent's act, with its reply as generated."""
-        self.num_seen_at_last_act = len(self._log.messages) + self._num_private
-        self._acts.append(act)
-        self.request = None
-
-    @property
-    def num_acts(self) -> int:
-        """How many times the agent has acted."""
-        return len(self._acts)
 
     @property
     def chat(self) -> tuple[ChatMessage, ...]:
@@ -88,9 +81,9 @@ class Inbox(Reader):
     def _next_in_chat(self) -> ChatMessage | None:
         number, answered = divmod(len(self._chat), 2)
         if answered:
-            if number == len(self._acts):
+            if number == len(self.acts):
                 return None
-            return {"role": "assistant", "content": self._acts[number].reply}
+            return {"role": "assistant", "content": self.acts[number].reply}
         if number == len(self._asked_at):
             return None
         start = self._asked_at[number - 1] if number else 0
@@ -98,12 +91,12 @@ class Inbox(Reader):
         content = [
             line
             for message, line in zip(
-                self.messages[start:stop], self._lines[start:stop], strict=True
+                self.messages[start:stop], self.lines(start, stop), strict=True
             )
             # Its own words stand in the chat as its reply.
             if message.kind != "speech" or message.sender != self._agent
         ]
-        request = self._acts[number].request if number < len(self._acts) else self.request
+        request = self.acts[number].request if number < len(self.acts) else self.request
         if request is not None:
             content.append(request.instruction)
         return {"role": "user", "content": "\n".join(content)} if content else None

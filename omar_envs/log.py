@@ -1,11 +1,13 @@
 """The log of a game: every message once, as it stands in the transcript, and who reads it.
 
-What everybody may read is kept once, and each :class:`Reader` fetches it from there
-when it is asked for. Anything else is handed to its readers alone, and stands nowhere
-where another one looks.
+What everybody may read is kept once, and each :class:`Reader` finds it there when it is
+asked for. Anything else is handed to its readers alone, and stands nowhere where another
+one looks.
 """
 
 from __future__ import annotations
+
+from bisect import bisect_left
 
 import msgspec
 
@@ -53,8 +55,9 @@ class Log:
 class Reader:
     """One agent's reading of the log, as of the latest :meth:`read`.
 
-    Whatever an agent is shown of the log comes from here. A message costs a reader
-    two references, to it and to its line, and its part of the text.
+    Whatever an agent is shown of the log comes from here. A message that everybody may
+    read costs a reader its part of the text and a reference, one that only some may read
+    a few more.
 
     Args:
         heading: what the transcript begins with.
@@ -62,42 +65,64 @@ class Reader:
 
     Attributes:
         messages: every visible message, oldest first.
+        num_private: how many of them only some may read.
         request: what the agent is asked now, if anything.
     """
 
-    __slots__ = ("_cursor", "_lines", "_log", "_num_private", "_parts", "messages", "request")
+    __slots__ = (
+        *("_earlier", "_log", "_num_earlier", "_num_lines", "_parts", "_private_lines"),
+        *("messages", "num_private", "request"),
+    )
 
     def __init__(self, heading: str, log: Log) -> None:
         self._log = log
-        self._cursor = 0
-        self._num_private = 0
-        self._lines: list[str] = []
         # Of the transcript. Few, since all are copied at every reading, and seldom put
         # together, since that copies all once more.
         self._parts = [heading]
+        # How many of the public lines they hold.
+        self._num_lines = 0
+        # What was visible when the latest message came that only some may read, that
+        # included, and how much of it is public.
+        self._earlier: tuple[Message, ...] = ()
+        self._num_earlier = 0
+        # Lines of what only some may read, each with its place among ``messages``.
+        self._private_lines: list[tuple[int, str]] = []
         self.messages: tuple[Message, ...] = ()
+        self.num_private = 0
         self.request: Request | None = None
 
     def read(self) -> str:
         """Read what has come; returns heading, transcript, and the request if there is one."""
-        log, start = self._log, self._cursor
-        stop = len(log.messages)
+        parts, log, start = self._parts, self._log, self._num_lines
+        stop = len(log.lines)
         if start != stop:
-            lines = log.lines[start:]
-            self._cursor = stop
-            self._lines += lines
-            self.messages += tuple(log.messages[start:])
-            self._parts.append("\n".join(lines))
-        parts, request = self._parts, self.request
+            self._num_lines = stop
+            parts.append("\n".join(log.lines[start:]))
+            if self.num_private:
+                self.messages = (*self._earlier, *log.messages[self._num_earlier :])
+            else:
+                self.messages = tuple(log.messages)
         if len(parts) > _MOST_PARTS:
             parts[:] = ["\n".join(parts)]
+        request = self.request
         return "\n".join(parts if request is None else [*parts, "", request.instruction])
 
     def receive(self, message: Message, line: str) -> None:
         """Take a message that only some may read, after all that everybody may by now."""
-        if self._cursor != len(self._log.messages):
+        if self._num_lines != len(self._log.lines):
             self.read()
-        self._num_private += 1
-        self.messages += (message,)
-        self._lines.append(line)
+        self._private_lines.append((len(self.messages), line))
         self._parts.append(line)
+        self.messages = self._earlier = (*self.messages, message)
+        self._num_earlier = self._num_lines
+        self.num_private += 1
+
+    def lines(self, start: int, stop: int) -> list[str]:
+        """The transcript lines of ``messages[start:stop]``."""
+        before = bisect_left(self._private_lines, (start, ""))
+        lines = self._log.lines[start - before : stop - before]
+        for place, line in self._private_lines[before:]:
+            if place >= stop:
+                break
+            lines.insert(place - start, line)
+        return lines[: stop - start]

@@ -119,17 +119,26 @@ def parse(
     return parse_clean(request, clean(reply), private_tags)
 
 
-def parse_clean(request: Request, reply: str, private_tags: Sequence[str]) -> Parsed:
-    """As :func:`parse`, for a reply that :func:`clean` has been over."""
-    text = (strip_private(reply, private_tags) if "<" in reply else reply).strip()
+def parse_clean(
+    request: Request, reply: str, private_tags: Sequence[str], printable: bool = False
+) -> Parsed:
+    """As :func:`parse`, for a reply that :func:`clean` has been over.
+
+    Args:
+        printable: whether all of ``reply`` is known to be printable, which spares a look.
+    """
     if request.kind is CHOOSE:
-        if text in request.choices:
-            return Parsed(text, True, "", True)
-        return _lenient_choice(text, request.choices)
+        choices = request.choices
+        if reply in choices:
+            return Parsed(reply, True, "", True)
+        text = strip_private(reply, private_tags).strip()
+        return Parsed(text, True, "", True) if text in choices else _lenient_choice(text, choices)
+    text = (strip_private(reply, private_tags) if "<" in reply else reply).strip()
     if request.may_pass and (not text or _PASS.fullmatch(text)):
         return Parsed("", True, "", True)
     # What single_line would return: the text is stripped already.
-    line = text if text.isprintable() and "  " not in text else single_line(text)
+    one_line = (printable or text.isprintable()) and "  " not in text
+    line = text if one_line else single_line(text)
     if line and len(line) <= request.max_chars:
         return Parsed(line, True, "", True)
     line = line[: request.max_chars].rstrip()

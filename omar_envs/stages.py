@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -41,7 +42,13 @@ class Stage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Game(ABC):
-    """The questions that :class:`omar_envs.conversation.ConversationEnv` asks a game."""
+    """The questions that :class:`omar_envs.conversation.ConversationEnv` asks a game.
+
+    Attributes:
+        possible_agents: ids of the agents, in seat order.
+    """
+
+    possible_agents: list[str]
 
     @abstractmethod
     def _begin(self) -> None:
@@ -103,9 +110,12 @@ class Game(ABC):
         """The agent's team, fixed for the game; ``None`` where there are no teams."""
         return None
 
-    @abstractmethod
-    def _alive(self, agent: str) -> bool:
-        """Whether the agent is still in the game."""
+    def _alive_by_seat(self) -> Sequence[bool]:
+        """Whether each agent is still in the game: one object all game long, kept up to date.
+
+        Asked for once the game is dealt. Where nobody ever leaves there is nothing to say.
+        """
+        return (True,) * len(self.possible_agents)
 
     @abstractmethod
     def _facts(self, agent: str) -> dict[str, Any]:

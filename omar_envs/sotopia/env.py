@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from typing import Any
@@ -113,6 +114,7 @@ class SotopiaEnv(ConversationEnv):
         self._name_of = meeting.name_of
         self._closing = meeting.closing
         self._present = tuple(self.possible_agents)
+        self._stays = [True] * len(self._present)
         self._turns = 0
         self._taken: dict[str, Act] = {}
         self._idle_turns = 0
@@ -258,9 +260,10 @@ class SotopiaEnv(ConversationEnv):
         leavers = [agent for agent, act in taken.items() if act.action_type == LEAVE]
         if leavers:
             self._present = tuple(a for a in self._present if a not in leavers)
-            if self._settlement is not None and not self._settlement.closed:
-                for agent in leavers:
-                    self._settlement.leave(self._seats[agent])
+            for seat in map(self._seats.__getitem__, leavers):
+                self._stays[seat] = False
+                if self._settlement is not None and not self._settlement.closed:
+                    self._settlement.leave(seat)
 
     def _tell(self, notices: tuple[Notice, ...]) -> None:
         for seat, text in notices:
@@ -333,14 +336,14 @@ class SotopiaEnv(ConversationEnv):
     def _role(self, agent: str) -> str | None:
         return None
 
-    def _alive(self, agent: str) -> bool:
-        return agent in self._present
+    def _alive_by_seat(self) -> Sequence[bool]:
+        return self._stays
 
     def _facts(self, agent: str) -> dict[str, Any]:
         return {
             "participants": list(self._names),
             # Whoever has left does not learn who leaves after it.
-            "present": [self._name_of[a] for a in self._present if self._alive(agent)],
+            "present": [self._name_of[a] for a in self._present if agent in self._present],
             "goal": self._meeting.goal(self._seats[agent], agent),
             "turn": self._turns,
             "max_turns": self.settings.max_turns,
@@ -352,7 +355,7 @@ class SotopiaEnv(ConversationEnv):
 
     def _settling_facts(self, agent: str) -> dict[str, Any]:
         names, settlement = self._names, self._settlement
-        if settlement is None or not self._alive(agent):
+        if settlement is None or agent not in self._present:
             return {"standing": {}, "accepted": {}, "answered": []}
         return {
             "standing": {names[seat]: deal for seat, deal in settlement.standing.items()},

@@ -13,9 +13,9 @@ from omar_envs.stages import Announcement, Stage
 from omar_envs.types import CHOOSE, MODERATOR, SPEAK, Judge, Message, Request
 from omar_envs.werewolf.mentions import Mentions
 from omar_envs.werewolf.presets import with_preset
-from omar_envs.werewolf.prompts import ABSTAIN, BIDS, PASS, STYLES, Player, Reveal, Speaking
+from omar_envs.werewolf.prompts import ABSTAIN, BIDS, PASS, STYLES, Player, Reveal, speech_request
 from omar_envs.werewolf.roles import Learned
-from omar_envs.werewolf.rules import Death, Game, Rules, Step
+from omar_envs.werewolf.rules import Death, Game, Rules, Step, shuffled
 from omar_envs.werewolf.table import Table
 
 _RULES = tuple(field.name for field in fields(Rules) if field.init)
@@ -70,6 +70,7 @@ class WerewolfEnv(ConversationEnv):
         self._stars, self._says, self._whispers = (
             ("* ", ": ", " (in private): ") if plain else ("", " : ", " whisper : ")
         )
+        self._follows_talk = self.rules.discussion == "bidding" or bool(self.table.speech_budget)
         self._index = {agent: i for i, agent in enumerate(self.possible_agents)}
 
     # --- dealing ----------------------------------------------------------
@@ -80,7 +81,6 @@ class WerewolfEnv(ConversationEnv):
         self._personas = self._deal(self.table.persona_pool) if self.table.persona_pool else ()
         self._by_name = {name: player for player, name in enumerate(self._names)}
         self._name_of = dict(zip(self.possible_agents, self._names, strict=True))
-        self._before_speech = {a: f"{name}{self._says}" for a, name in self._name_of.items()}
         self._step = Step("discussion", 0)
         self._label = ""
         self._pack: tuple[str, ...] = ()
@@ -91,8 +91,8 @@ class WerewolfEnv(ConversationEnv):
         self._said: dict[int, int] = {}
 
     def _deal(self, pool: Sequence[str]) -> tuple[str, ...]:
-        order = self.np_random.permutation(len(pool))[: self.rules.num_players]
-        return tuple(pool[i] for i in order.tolist())
+        order = shuffled(range(len(pool)), self.np_random)[: self.rules.num_players]
+        return tuple([pool[i] for i in order])
 
     def _introductions(self) -> tuple[Announcement, ...]:
         return ()
@@ -153,10 +153,11 @@ class WerewolfEnv(ConversationEnv):
     # --- requests ---------------------------------------------------------
 
     def _request_for_all(self, step: Step) -> Request | None:
+        if step.kind in _SPEAKING:
+            most = self.table.max_speech_chars
+            return self._speech_request(most) if self.table.speech_budget is None else None
         if step.kind == "bid":
             return Request(CHOOSE, self._prompts.ask_bid(step), BIDS)
-        if step.kind in _SPEAKING and self.table.speech_budget is None:
-            return self._speech_request(self.table.max_speech_chars)
         return None
 
     def _request(self, agent: str) -> Request:
@@ -180,16 +181,8 @@ class WerewolfEnv(ConversationEnv):
         return Request(CHOOSE, prompts.ask_shot(choices), choices)
 
     def _speech_request(self, max_chars: int) -> Request:
-        step, prompts = self._step, self._prompts
-        how = Speaking(max_chars, self.table.allow_silence)
-        match step.kind:
-            case "discussion":
-                text = prompts.ask_talk(step, how)
-            case "wolf_chat":
-                text = prompts.ask_wolf_chat(step, how)
-            case _:
-                text = prompts.ask_last_words(step, how)
-        return Request(SPEAK, text, max_chars=how.max_chars, may_pass=how.may_pass)
+        table = self.table
+        return speech_request(table.prompt_style, self._step, max_chars, table.allow_silence)
 
     def _neutral(self, agent: str, request: Request) -> str:
         if request.kind is SPEAK:
@@ -219,6 +212,9 @@ class WerewolfEnv(ConversationEnv):
     def _resolve(self, stage: Stage, acts: dict[str, str]) -> None:
         step = self._step
         match step.kind:
+            case "discussion":
+                if self._follows_talk:
+                    self._hear(acts)
             case "night":
                 self._resolve_night(step, acts)
             case "vote":
@@ -231,11 +227,12 @@ class WerewolfEnv(ConversationEnv):
                     assert target is not None  # a shot cannot be passed
                     death = self._game.resolve_shot(step, target)
                     self.post(self._prompts.shot(*self._obituary(death)))
-            case "discussion" if self.rules.discussion == "bidding" or self.table.speech_budget:
-                for agent, text in acts.items():
-                    player = self._index[agent]
-                    self._said[player] = self._said.get(player, 0) + len(text)
-                    self._mentions.hear(player, text)
+
+    def _hear(self, acts: dict[str, str]) -> None:
+        for agent, text in acts.items():
+            player = self._index[agent]
+            self._said[player] = self._said.get(player, 0) + len(text)
+            self._mentions.hear(player, text)
 
     def _targets_of(self, acts: dict[str, str]) -> dict[int, int | None]:
         players = map(self._index.__getitem__, acts)
@@ -341,8 +338,8 @@ class WerewolfEnv(ConversationEnv):
     def _team(self, agent: str) -> str:
         return self._game.team(self._index[agent])
 
-    def _alive(self, agent: str) -> bool:
-        return self._game.alive[self._index[agent]]
+    def _alive_by_seat(self) -> Sequence[bool]:
+        return self._game.alive
 
     def _facts(self, agent: str) -> dict[str, Any]:
         player = self._index[agent]
@@ -372,14 +369,21 @@ class WerewolfEnv(ConversationEnv):
 
     # --- words ------------------------------------------------------------
 
+    def _beginnings(self) -> tuple[dict[str, str], dict[str, str]]:
+        says, stars, names = self._says, self._stars, self._name_of.items()
+        return (
+            {agent: f"{name}{says}" for agent, name in names},
+            {agent: f"{stars}{name} " for agent, name in names},
+        )
+
     def _line(self, message: Message) -> str:
-        if message.kind == "speech":
-            if message.audience is None:
-                return self._before_speech[message.sender] + message.text
-            return f"{self._name_of[message.sender]}{self._whispers}{message.text}"
         if message.sender == MODERATOR:
             return self._stars + message.text
-        return f"{self._stars}{self._name_of[message.sender]} {message.text}"
+        if message.kind == "action":
+            return self._act_begins[message.sender] + message.text
+        if message.audience is None:
+            return self._speech_begins[message.sender] + message.text
+        return f"{self._name_of[message.sender]}{self._whispers}{message.text}"
 
     def _invalid_notice(self, request: Request, text: str, error: str) -> str:
         return self._prompts.invalid(text)

@@ -9,10 +9,12 @@ the role's own words, which are in :mod:`omar_envs.werewolf.roles`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
 
+from omar_envs.types import SPEAK, Request
 from omar_envs.werewolf.roles import ROLE_CLASSES, Learned, Role, Team
 from omar_envs.werewolf.rules import Rules, Step
 
@@ -179,12 +181,7 @@ class PlainPrompts:
         return _with_choices(role.ask(told), choices)
 
     def ask_vote(self, rules: Rules, choices: Sequence[str]) -> str:
-        seen = "Nobody sees your vote until all have voted."
-        if rules.voting == "sequential":
-            seen = "All see your vote."
-        elif not rules.show_votes:
-            seen = "Nobody ever sees your vote."
-        return _with_choices(f"Whom do you vote to eliminate? {seen}", choices)
+        return f"{_ASK_VOTE[rules.votes_are]} Answer with one of: {', '.join(choices)}."
 
     def ask_shot(self, choices: Sequence[str]) -> str:
         return _with_choices("You die. Whom do you shoot?", choices)
@@ -300,6 +297,11 @@ class TersePrompts:
 
 STYLES: dict[str, Prompts] = {"plain": PlainPrompts(), "terse": TersePrompts()}
 
+_ASK_VOTE = {
+    "open": "Whom do you vote to eliminate? All see your vote.",
+    "sealed": "Whom do you vote to eliminate? Nobody sees your vote until all have voted.",
+    "secret": "Whom do you vote to eliminate? Nobody ever sees your vote.",
+}
 _NOTICE = {"vote": "votes for", "bid": "bids", "shoot": "shoots"}
 _END: dict[Team | None, str] = {
     None: "The game ends without a winner: the last day has passed.",
@@ -312,6 +314,19 @@ _SHOWN = {
     "team": "it is revealed whether they were werewolves",
     "role": "the role is revealed",
 }
+
+
+@lru_cache(maxsize=4096)
+def speech_request(style: str, step: Step, max_chars: int, may_pass: bool) -> Request:
+    """What all who speak in a step are asked, the same in every game."""
+    prompts, how = STYLES[style], Speaking(max_chars, may_pass)
+    if step.kind == "discussion":
+        text = prompts.ask_talk(step, how)
+    elif step.kind == "wolf_chat":
+        text = prompts.ask_wolf_chat(step, how)
+    else:
+        text = prompts.ask_last_words(step, how)
+    return Request(SPEAK, text, max_chars=max_chars, may_pass=may_pass)
 
 
 def _with_choices(question: str, choices: Sequence[str]) -> str:

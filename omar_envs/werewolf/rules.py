@@ -19,7 +19,7 @@ if nothing does; then, and at no other time, it is asked who has won.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -49,6 +49,13 @@ __all__ = [
     "default_roles",
     "team_of",
 ]
+
+
+def shuffled(players: Iterable[int], rng: np.random.Generator) -> list[int]:
+    """The same in an order drawn by ``rng``: that of its ``permutation``, five times as fast."""
+    order = list(players)
+    rng.shuffle(order)
+    return order
 
 
 class Death(NamedTuple):
@@ -95,7 +102,7 @@ class Game:
     def __init__(self, rules: Rules, rng: np.random.Generator) -> None:
         self.rules = rules
         deck = rules.deck
-        self.roles: tuple[str, ...] = tuple([deck[i] for i in rng.permutation(len(deck)).tolist()])
+        self.roles: tuple[str, ...] = tuple([deck[i] for i in shuffled(range(len(deck)), rng)])
         self.held = tuple([ROLE_CLASSES[role]() for role in self.roles])
         self.wolves = [player for player, role in enumerate(self.held) if role.is_wolf]
         self._wolves_left = len(self.wolves)
@@ -105,7 +112,7 @@ class Game:
         self.night = Night(0, False)
         self._rng = rng
         self._living = list(range(rules.num_players))
-        self._weights = [role.vote_weight(rules) for role in self.held]
+        self._weights = [rules.vote_weights[role] for role in self.roles]
         self._told_of_votes = [p for p, role in enumerate(self.held) if role.told_of_votes]
         self._winner: Team | None = None
         self._days_begun_at_death: dict[int, int] = {}
@@ -158,8 +165,7 @@ class Game:
         return step
 
     def _shuffled(self) -> list[int]:
-        order: list[int] = self._rng.permutation(self._living).tolist()
-        return order
+        return shuffled(self._living, self._rng)
 
     def _plan_night(self) -> list[Step]:
         # A night belongs to the day that follows it, unless the game began by day.
@@ -194,25 +200,30 @@ class Game:
     def actors(self, step: Step) -> list[int]:
         """Who acts in a step, in the order in which they do."""
         match step.kind:
-            case "night":
-                return self._night_actors(step)
-            case "wolf_chat":
-                wolves = [player for player in self.wolves if self.alive[player]]
-                return wolves if len(wolves) > 1 else []
+            case "discussion":
+                return self._speakers()
             case "vote":
                 voters = self._order if self.rules.draws_votes else self._living
                 if not self._voiceless:
                     return voters.copy()
                 return [player for player in voters if player not in self._voiceless]
-            case "discussion" if self.rules.discussion in DRAWN:
-                return self._order.copy()
-            case "discussion" if self.rules.discussion == "bidding":
-                return [self._speaker] if self._speaker >= 0 else []
-            case "discussion" | "bid":
+            case "night":
+                return self._night_actors(step)
+            case "wolf_chat":
+                wolves = [player for player in self.wolves if self.alive[player]]
+                return wolves if len(wolves) > 1 else []
+            case "bid":
                 return self._living.copy()
             case "shot" if not self.targets(step.actor, "shot"):
                 return []
         return [step.actor]
+
+    def _speakers(self) -> list[int]:
+        if self.rules.discussion in DRAWN:
+            return self._order.copy()
+        if self.rules.discussion == "bidding":
+            return [self._speaker] if self._speaker >= 0 else []
+        return self._living.copy()
 
     def _night_actors(self, step: Step) -> list[int]:
         return [
@@ -337,9 +348,10 @@ class Game:
         top = most(votes_for)
         if len(top) < 2:
             return (top[0] if top else None), ()
-        for player, role in enumerate(self.held):
-            if role.breaks_ties(rules) and (choice := named.get(player)) in top:
-                return choice, ()
+        if rules.ties_are_broken:
+            for player, role in enumerate(self.held):
+                if role.breaks_ties(rules) and (choice := named.get(player)) in top:
+                    return choice, ()
         if revote:
             return None, tuple(top)
         how = rules.vote_tie if step.round == 1 else rules.revote_tie

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from omar_envs.errors import ConfigError
 from omar_envs.werewolf.roles import ROLE_CLASSES
@@ -146,6 +147,23 @@ class Rules:
         """Kinds of step in which each player acts knowing what those before did."""
         talk = ("discussion",) if self.discussion in ("round_robin", *DRAWN) else ()
         return (*talk, "vote") if self.voting == "sequential" else talk
+
+    @cached_property
+    def votes_are(self) -> Literal["open", "sealed", "secret"]:
+        """Who sees a vote: all at once, all when everybody has voted, or nobody ever."""
+        if self.voting == "sequential":
+            return "open"
+        return "sealed" if self.show_votes else "secret"
+
+    @cached_property
+    def vote_weights(self) -> dict[str, int]:
+        """How many votes the vote of each role in the game is."""
+        return {role: ROLE_CLASSES[role]().vote_weight(self) for role in set(self.deck)}
+
+    @cached_property
+    def ties_are_broken(self) -> bool:
+        """Whether there is a role in the game whose vote decides between the tied."""
+        return any(ROLE_CLASSES[role]().breaks_ties(self) for role in set(self.deck))
 
     @cached_property
     def draws_votes(self) -> bool:

@@ -20,6 +20,22 @@ def stage(
     return Stage(phase, phase.title(), tuple(agents), mode, audience, opening)
 
 
+class Beginning(str):
+    """What a line begins with; tells of each line that is made of it."""
+
+    rendered: list[str]
+
+    @classmethod
+    def told(cls, text: str, rendered: list[str]) -> Beginning:
+        beginning = cls(text)
+        beginning.rendered = rendered
+        return beginning
+
+    def __add__(self, text: str) -> str:
+        self.rendered.append(text)
+        return super().__add__(text)
+
+
 class Colours(ConversationEnv):
     """Agents talk and pick colours in the stages that the test lays out.
 
@@ -35,7 +51,7 @@ class Colours(ConversationEnv):
         self.plan = plan
         self.limit = limit
         self.may_pass = may_pass
-        self.rendered: list[Message] = []
+        self.rendered: list[str] = []
         self.resolved: list[tuple[str, dict[str, str]]] = []
 
     def _begin(self) -> None:
@@ -61,8 +77,15 @@ class Colours(ConversationEnv):
         return "" if request.kind is SPEAK else COLOURS[int(self.np_random.integers(2))]
 
     def _line(self, message: Message) -> str:
-        self.rendered.append(message)
+        self.rendered.append(message.text)
         return super()._line(message)
+
+    def _beginnings(self) -> tuple[dict[str, str], dict[str, str]]:
+        speech, acts = super()._beginnings()
+        return (
+            {agent: Beginning.told(text, self.rendered) for agent, text in speech.items()},
+            {agent: Beginning.told(text, self.rendered) for agent, text in acts.items()},
+        )
 
     def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
         return Announcement(None, f"picks {text}")
@@ -90,9 +113,6 @@ class Colours(ConversationEnv):
 
     def _role(self, agent: str) -> str | None:
         return None
-
-    def _alive(self, agent: str) -> bool:
-        return True
 
     def _facts(self, agent: str) -> dict[str, Any]:
         return {}
