@@ -17,7 +17,7 @@ from omar_envs.engine import Engine
 from omar_envs.errors import StateError
 from omar_envs.inbox import Act, Inbox
 from omar_envs.ledger import Components
-from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, clean, parse_clean, single_line
+from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, as_asked, clean, single_line
 from omar_envs.spaces import TextSpace
 from omar_envs.types import Judge, JudgeResult, Request, View
 
@@ -136,22 +136,26 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         request: Request = inbox.request  # type: ignore[assignment]  # it was asked before
         if self._ledger.unsettled:
             self._ledger.begin_step(agent)
+        text = parsed = None
         # Only what is recorded is read, so that the record replays to the same bytes.
-        printable = type(action) is str and action.isprintable()
-        reply = action if printable else _recorded(action)
-        if self._reads_plainly:
-            parsed = parse_clean(request, reply, self._private_tags, printable)
+        if type(action) is str and action.isprintable():
+            reply = action
+            if self._takes_as_asked:
+                text = as_asked(request, reply)
         else:
+            reply = clean(action) if isinstance(action, str) else ""
+        if text is None:
             parsed = self._read(agent, request, reply)
-        valid = parsed.valid
-        text = parsed.text if valid else single_line(self._neutral(agent, request))
-        act = Act(self._turn, agent, request, reply, text, valid, parsed.error)
+            text = parsed.text if parsed.valid else single_line(self._neutral(agent, request))
+            act = Act(self._turn, agent, request, reply, text, parsed.valid, parsed.error)
+        else:
+            act = Act(self._turn, agent, request, reply, text, True, "")
         inbox.num_seen_at_last_act = len(self._log.messages) + inbox.num_private
         inbox.acts.append(act)
         inbox.request = None
         self._acts.append(act)
         del pending[0]
-        if self._fined or not valid:
+        if parsed is not None:
             self._fine(agent, request, parsed, text)
         self._held[agent] = text
         sequential = self._sequential
@@ -337,7 +341,3 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         if self._judgement is not None:
             info["judge_status"] = self._judgement.status
         return info
-
-
-def _recorded(action: object) -> str:
-    return clean(action) if isinstance(action, str) else ""

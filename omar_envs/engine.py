@@ -76,11 +76,11 @@ class Engine(Game):
     # CPython looks attributes up fast while an instance's dictionary has at most 30:
     # these stand outside it, which leaves it to the game.
     __slots__ = (
-        *("_act_begins", "_acts", "_alive", "_components", "_fined", "_format_penalty"),
+        *("_act_begins", "_acts", "_alive", "_components", "_format_penalty"),
         *("_generator", "_held", "_inboxes", "_invalid_penalty", "_judge", "_judge_weight"),
         *("_judgement", "_ledger", "_length_penalty", "_log", "_over", "_pending"),
-        *("_private_tags", "_reads_plainly", "_roles", "_sequential", "_speech_begins", "_stage"),
-        *("_stages", "_turn", "pauses", "seed_used", "waits_for_judgement"),
+        *("_private_tags", "_roles", "_sequential", "_speech_begins", "_stage", "_stages"),
+        *("_takes_as_asked", "_turn", "pauses", "seed_used", "waits_for_judgement"),
     )
 
     def __init__(
@@ -99,7 +99,6 @@ class Engine(Game):
         self._invalid_penalty = _checked_penalty("invalid_penalty", invalid_penalty)
         self._format_penalty = _checked_penalty("format_penalty", format_penalty)
         self._length_penalty = _checked_penalty("length_penalty", length_penalty)
-        self._fined = bool(invalid_penalty or format_penalty or length_penalty)
         self._judge = _checked_judge(judge)
         self._judge_weight = _checked_number("judge_weight", judge_weight)
         self._components = (
@@ -110,8 +109,9 @@ class Engine(Game):
             *(() if judge is None else (JUDGE,)),
         )
         self._private_tags = private_tags
-        # Saves a call for every act.
-        self._reads_plainly = type(self)._read is Engine._read
+        # Whether nothing but the text matters of an act that is in the form asked for.
+        fined = bool(invalid_penalty or format_penalty or length_penalty)
+        self._takes_as_asked = not fined and type(self)._read is Engine._read
         self._generator: np.random.Generator | None = None
         self._inboxes: dict[str, Inbox] = {}
         self._pending: list[str] = []

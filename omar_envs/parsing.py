@@ -119,30 +119,38 @@ def parse(
     return parse_clean(request, clean(reply), private_tags)
 
 
-def parse_clean(
-    request: Request, reply: str, private_tags: Sequence[str], printable: bool = False
-) -> Parsed:
-    """As :func:`parse`, for a reply that :func:`clean` has been over.
-
-    Args:
-        printable: whether all of ``reply`` is known to be printable, which spares a look.
-    """
-    if request.kind is CHOOSE:
-        choices = request.choices
-        if reply in choices:
-            return Parsed(reply, True, "", True)
-        text = strip_private(reply, private_tags).strip()
-        return Parsed(text, True, "", True) if text in choices else _lenient_choice(text, choices)
+def parse_clean(request: Request, reply: str, private_tags: Sequence[str]) -> Parsed:
+    """As :func:`parse`, for a reply that :func:`clean` has been over."""
     text = (strip_private(reply, private_tags) if "<" in reply else reply).strip()
+    if request.kind is CHOOSE:
+        if text in request.choices:
+            return Parsed(text, True, "", True)
+        return _lenient_choice(text, request.choices)
     if request.may_pass and (not text or _PASS.fullmatch(text)):
         return Parsed("", True, "", True)
     # What single_line would return: the text is stripped already.
-    one_line = (printable or text.isprintable()) and "  " not in text
-    line = text if one_line else single_line(text)
+    line = text if text.isprintable() and "  " not in text else single_line(text)
     if line and len(line) <= request.max_chars:
         return Parsed(line, True, "", True)
     line = line[: request.max_chars].rstrip()
     return Parsed(line, True, "") if line else Parsed("", False, "the reply is empty")
+
+
+def as_asked(request: Request, reply: str) -> str | None:
+    """The text of a reply that is plainly in the form asked for; ``None`` if that takes a look.
+
+    A text is what :func:`parse_clean` says of ``reply``, valid and exact.
+
+    Args:
+        request: what was asked.
+        reply: printable characters, no others.
+    """
+    if request.kind is CHOOSE:
+        return reply if reply in request.choices else None
+    if request.may_pass or "<" in reply or "  " in reply:
+        return None
+    text = reply.strip()
+    return text if 0 < len(text) <= request.max_chars else None
 
 
 def _lenient_choice(text: str, choices: Sequence[str]) -> Parsed:
