@@ -19,7 +19,7 @@ from omar_envs.inbox import Act, Inbox
 from omar_envs.ledger import Components
 from omar_envs.parsing import DEFAULT_PRIVATE_TAGS, as_asked, clean, single_line
 from omar_envs.spaces import TextSpace
-from omar_envs.types import Judge, JudgeResult, Request, View
+from omar_envs.types import Judge, JudgeResult, Message, Request, View
 
 Observation = dict[str, str]
 
@@ -150,7 +150,8 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             act = Act(self._turn, agent, request, reply, text, parsed.valid, parsed.error)
         else:
             act = Act(self._turn, agent, request, reply, text, True, "")
-        inbox.num_seen_at_last_act = len(self._log.messages) + inbox.num_private
+        log = self._log
+        inbox.num_seen_at_last_act = len(log.messages) + inbox.num_private
         inbox.acts.append(act)
         inbox.request = None
         self._acts.append(act)
@@ -158,13 +159,19 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         if parsed is not None:
             self._fine(agent, request, parsed, text)
         self._held[agent] = text
-        sequential = self._sequential
-        if sequential:
+        if self._plain_talk:
+            # As _publish_act does, and as it would go on.
+            if text:
+                log.lines.append(self._speech_begins[agent] + text)
+                log.messages.append(Message(self._turn, agent, None, "speech", text))
+        elif self._sequential:
             self._publish_act(agent, request, text)
         if pending:
             following = self.agent_selection = pending[0]
-            if sequential:
-                self._inboxes[following].open(self._stage.request or self._request(following))
+            if self._sequential:
+                inbox = self._inboxes[following]
+                inbox.asked_at.append(len(log.messages) + inbox.num_private)
+                inbox.request = self._stage.request or self._request(following)
             self._info_now = self._infos = None
         else:
             self._close_stage()
@@ -315,15 +322,16 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             self._was_dead_step(action)  # which says what is wrong
             return
         # As _was_dead_step, which would make the infos of all the others, too.
-        del self.terminations[agent], self.truncations[agent], self._cumulative_rewards[agent]
+        agents, ledger, infos = self.agents, self._ledger, self._infos
+        del self.terminations[agent], self.truncations[agent], ledger.rewards_since_act[agent]
         self._info_now = None
-        if self._infos is not None:
-            del self._infos[agent]
-        self.agents.remove(agent)
-        self._ledger.rewards = dict.fromkeys(self.agents, 0.0)
-        if self.agents:
-            agent = self.agent_selection = self.agents[0]
-            self._info_now = None if self._infos is None else self._infos[agent]
+        if infos is not None:
+            del infos[agent]
+        agents.remove(agent)
+        ledger.rewards = dict.fromkeys(agents, 0.0)
+        if agents:
+            agent = self.agent_selection = agents[0]
+            self._info_now = None if infos is None else infos[agent]
 
     def _info(self, agent: str, inbox: Inbox) -> dict[str, Any]:
         messages, ledger = inbox.messages, self._ledger

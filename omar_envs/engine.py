@@ -76,11 +76,12 @@ class Engine(Game):
     # CPython looks attributes up fast while an instance's dictionary has at most 30:
     # these stand outside it, which leaves it to the game.
     __slots__ = (
-        *("_act_begins", "_acts", "_alive", "_components", "_format_penalty"),
+        *("_act_begins", "_acts", "_alive", "_audiences", "_components", "_format_penalty"),
         *("_generator", "_held", "_inboxes", "_invalid_penalty", "_judge", "_judge_weight"),
-        *("_judgement", "_ledger", "_length_penalty", "_log", "_over", "_pending"),
-        *("_private_tags", "_roles", "_sequential", "_speech_begins", "_stage", "_stages"),
-        *("_takes_as_asked", "_turn", "pauses", "seed_used", "waits_for_judgement"),
+        *("_judgement", "_ledger", "_length_penalty", "_log", "_over", "_pending", "_plain_talk"),
+        *("_private_tags", "_publishes_plainly", "_roles", "_sequential", "_speech_begins"),
+        *("_stage", "_stages", "_takes_as_asked", "_turn"),
+        *("pauses", "seed_used", "waits_for_judgement"),
     )
 
     def __init__(
@@ -112,6 +113,7 @@ class Engine(Game):
         # Whether nothing but the text matters of an act that is in the form asked for.
         fined = bool(invalid_penalty or format_penalty or length_penalty)
         self._takes_as_asked = not fined and type(self)._read is Engine._read
+        self._publishes_plainly = type(self)._publish_act is Engine._publish_act
         self._generator: np.random.Generator | None = None
         self._inboxes: dict[str, Inbox] = {}
         self._pending: list[str] = []
@@ -272,6 +274,8 @@ class Engine(Game):
         self._turn = 0
         self._pending = []
         self._held: dict[str, str] = {}
+        # Each audience that was addressed, in seat order.
+        self._audiences: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._over = False
         self._judgement = None
         self._begin()
@@ -303,6 +307,13 @@ class Engine(Game):
             agents = stage.agents
             self._stage = stage
             self._sequential = stage.mode == "sequential"
+            self._plain_talk = (
+                self._publishes_plainly
+                and self._sequential
+                and stage.audience is None
+                and stage.request is not None
+                and stage.request.kind is SPEAK
+            )
             self._turn = len(self._stages)
             self._stages.append(stage)
             if stage.opening:
@@ -358,12 +369,19 @@ class Engine(Game):
         self, text: str, audience: tuple[str, ...], sender: str, kind: MessageKind
     ) -> None:
         if len(audience) > 1:
-            audience = tuple(sorted(set(audience), key=self.possible_agents.index))
+            audience = self._in_order(audience)
         message = Message(self._turn, sender, audience, kind, text)
         line = self._line(message)
         self._log.add_private(message, line)
         for agent in audience:
             self._inboxes[agent].receive(message, line)
+
+    def _in_order(self, audience: tuple[str, ...]) -> tuple[str, ...]:
+        ordered = self._audiences.get(audience)
+        if ordered is None:
+            ordered = tuple(sorted(set(audience), key=self.possible_agents.index))
+            self._audiences[audience] = ordered
+        return ordered
 
     def _close_stage(self) -> None:
         if not self._sequential:

@@ -34,6 +34,8 @@ class Inbox(Reader):
 
     Attributes:
         acts: what the agent has done, in order.
+        asked_at: how many messages each user message of the chat, and those before it, are
+            made of.
         invalid_acts: how many of its replies could not be read.
         num_seen_at_last_act: how many of ``messages`` came before its last act.
         seat: the agent's number, from 0.
@@ -41,10 +43,10 @@ class Inbox(Reader):
 
     __slots__ = (
         "_agent",
-        "_asked_at",
         "_chat",
         "_system_prompt",
         "acts",
+        "asked_at",
         "invalid_acts",
         "num_seen_at_last_act",
         "seat",
@@ -57,8 +59,7 @@ class Inbox(Reader):
         self._system_prompt = system_prompt
         # Without the system prompt.
         self._chat: list[ChatMessage] = []
-        # How many messages each user message of the chat, and those before it, are made of.
-        self._asked_at: list[int] = []
+        self.asked_at: list[int] = []
         self.acts: list[Act] = []
         self.num_seen_at_last_act = 0
         self.invalid_acts = 0
@@ -68,7 +69,7 @@ class Inbox(Reader):
 
         The last one, of a game that is over, asks nothing.
         """
-        self._asked_at.append(len(self._log.messages) + self.num_private)
+        self.asked_at.append(len(self._log.messages) + self.num_private)
         self.request = request
 
     @property
@@ -84,10 +85,10 @@ class Inbox(Reader):
             if number == len(self.acts):
                 return None
             return {"role": "assistant", "content": self.acts[number].reply}
-        if number == len(self._asked_at):
+        if number == len(self.asked_at):
             return None
-        start = self._asked_at[number - 1] if number else 0
-        stop = self._asked_at[number]
+        start = self.asked_at[number - 1] if number else 0
+        stop = self.asked_at[number]
         content = [
             line
             for message, line in zip(

@@ -109,7 +109,7 @@ class WerewolfEnv(ConversationEnv):
 
     def _partners(self, player: int) -> list[str]:
         known = self._game.held[player].partners(self._game, player)
-        return [self._names[other] for other in known]
+        return [self._names[other] for other in known] if known else []
 
     # --- stages -----------------------------------------------------------
 

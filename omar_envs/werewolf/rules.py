@@ -25,7 +25,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of, without
+from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of
 from omar_envs.werewolf.schedule import Step, StepKind, day_steps, night_steps
 from omar_envs.werewolf.settings import (
     DRAWN,
@@ -237,8 +237,10 @@ class Game:
     def targets(self, player: int, kind: StepKind) -> list[int]:
         """Whom the player may name in a night, a vote or a shot, in seat order."""
         if kind == "vote":
-            candidates = self._ballot or self._living
-            return list(candidates) if self.rules.allow_self_vote else without(player, candidates)
+            candidates = list(self._ballot or self._living)
+            if player in candidates and not self.rules.allow_self_vote:
+                candidates.remove(player)
+            return candidates
         if kind == "night":
             return self.held[player].targets(self, player)
         doomed = {death.player for death in self._doomed}
