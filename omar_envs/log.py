@@ -30,13 +30,15 @@ class Log:
     Attributes:
         messages: the messages that everybody may read.
         lines: the transcript line of each.
+        snapshot: the messages as of when somebody last read them all.
     """
 
-    __slots__ = ("_private", "lines", "messages")
+    __slots__ = ("_private", "lines", "messages", "snapshot")
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.lines: list[str] = []
+        self.snapshot: tuple[Message, ...] = ()
         self._private: list[_Private] = []
 
     def add_private(self, message: Message, line: str) -> None:
@@ -70,7 +72,7 @@ class Reader:
     """
 
     __slots__ = (
-        *("_earlier", "_log", "_num_earlier", "_num_lines", "_parts", "_private_lines"),
+        *("_log", "_num_lines", "_parts", "_private_lines"),
         *("messages", "num_private", "request"),
     )
 
@@ -81,10 +83,6 @@ class Reader:
         self._parts = [heading]
         # How many of the public lines they hold.
         self._num_lines = 0
-        # What was visible when the latest message came that only some may read, that
-        # included, and how much of it is public.
-        self._earlier: tuple[Message, ...] = ()
-        self._num_earlier = 0
         # Lines of what only some may read, each with its place among ``messages``.
         self._private_lines: list[tuple[int, str]] = []
         self.messages: tuple[Message, ...] = ()
@@ -99,9 +97,12 @@ class Reader:
             self._num_lines = stop
             parts.append("\n".join(log.lines[start:]))
             if self.num_private:
-                self.messages = (*self._earlier, *log.messages[self._num_earlier :])
+                self.messages += tuple(log.messages[start:])
             else:
-                self.messages = tuple(log.messages)
+                # One for all who read at the same moment.
+                if len(log.snapshot) != stop:
+                    log.snapshot = tuple(log.messages)
+                self.messages = log.snapshot
         if len(parts) > _MOST_PARTS:
             parts[:] = ["\n".join(parts)]
         request = self.request
@@ -113,8 +114,7 @@ class Reader:
             self.read()
         self._private_lines.append((len(self.messages), line))
         self._parts.append(line)
-        self.messages = self._earlier = (*self.messages, message)
-        self._num_earlier = self._num_lines
+        self.messages += (message,)
         self.num_private += 1
 
     def lines(self, start: int, stop: int) -> list[str]:
