@@ -121,6 +121,41 @@ CASES: tuple[Case, ...] = (
         vote_tie="revote",
         max_days=3,
     ),
+    _case("N(8, 2), a witch", 8, {"werewolf": 2, "witch": 1}, **NAMED),
+    _case(
+        "9 players, 2 witches, a doctor, a hunter, wolves' ties kill nobody",
+        *(9, {"werewolf": 2, "witch": 2, "doctor": 1, "hunter": 1}),
+        kill_tie="none",
+    ),
+    _case("D(9, 2), 3 idiots", 9, {"werewolf": 2, "idiot": 3}, first_phase="day", **NAMED),
+    _case("N(8, 2), a mayor with two votes", 8, {"werewolf": 2, "mayor": 1}, **NAMED),
+    _case(
+        "N(8, 2), 2 mayors break ties, else they put out nobody",
+        *(8, {"werewolf": 2, "mayor": 2}),
+        mayor_vote="tiebreak",
+        vote_tie="none",
+        **NAMED,
+    ),
+    _case(
+        "N(8, 2), strict majority, else the two most named once more",
+        *(8, {"werewolf": 2}),
+        vote_rule="majority",
+        vote_tie="revote",
+        **NAMED,
+    ),
+    _case(
+        "N(8, 2), 2 doctors, neither the same twice running",
+        *(8, {"werewolf": 2, "doctor": 2}),
+        doctor_repeat_save=False,
+        **NAMED,
+    ),
+    _case(
+        "12 players, witch, hunter, idiot, mayor, masons, majority and runoff, votes in turn",
+        *(12, {"werewolf": 3, "witch": 1, "hunter": 1, "idiot": 1, "mayor": 1, "mason": 2}),
+        vote_rule="majority",
+        vote_tie="revote",
+        voting="sequential",
+    ),
 )
 
 
