@@ -53,7 +53,7 @@ class Inbox(Reader):
     )
 
     def __init__(self, agent: str, seat: int, system_prompt: str, log: Log) -> None:
-        super().__init__(f"{system_prompt}\n", log)
+        super().__init__(system_prompt, log)
         self._agent = agent
         self.seat = seat
         self._system_prompt = system_prompt

@@ -62,7 +62,7 @@ class Reader:
     a few more.
 
     Args:
-        heading: what the transcript begins with.
+        heading: what stands above the transcript, an empty line between.
         log: what is read.
 
     Attributes:
@@ -80,7 +80,7 @@ class Reader:
         self._log = log
         # Of the transcript. Few, since all are copied at every reading, and seldom put
         # together, since that copies all once more.
-        self._parts = [heading]
+        self._parts = [heading, ""]
         # How many of the public lines they hold.
         self._num_lines = 0
         # Lines of what only some may read, each with its place among ``messages``.
