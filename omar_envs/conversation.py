@@ -130,7 +130,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
                 raise StateError(self._why_nobody_acts())
             self._leave(action)
             return
-        # One function, and what it calls written out here and there: this is what takes time.
+        # Short calls are written out in the following: nothing else is done as often.
         agent = pending[0]
         inbox = self._inboxes[agent]
         request: Request = inbox.request  # type: ignore[assignment]  # it was asked before
@@ -160,7 +160,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
             self._fine(agent, request, parsed, text)
         self._held[agent] = text
         if self._plain_talk:
-            # As _publish_act does, and as it would go on.
+            # As _publish_act would, without the call.
             if text:
                 log.lines.append(self._speech_begins[agent] + text)
                 log.messages.append(Message(self._turn, agent, None, "speech", text))

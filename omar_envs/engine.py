@@ -415,6 +415,7 @@ class Engine(Game):
     # --- what is read of it -----------------------------------------------
 
     def _inbox(self, agent: str) -> Inbox:
+        """The agent's inbox, brought up to date."""
         if not self._inboxes:
             raise StateError("no game is running: call reset() first")
         inbox = self._inboxes[agent]

@@ -121,6 +121,8 @@ def parse(
 
 def parse_clean(request: Request, reply: str, private_tags: Sequence[str]) -> Parsed:
     """As :func:`parse`, for a reply that :func:`clean` has been over."""
+    if request.kind is CHOOSE and reply in request.choices:
+        return Parsed(reply, True, "", True)
     text = (strip_private(reply, private_tags) if "<" in reply else reply).strip()
     if request.kind is CHOOSE:
         if text in request.choices:

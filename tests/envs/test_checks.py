@@ -209,3 +209,49 @@ def test_what_is_looked_up_cannot_be_assigned() -> None:
     env.reset(seed=1)
     with pytest.raises(AttributeError):
         env.agent_selection = "player_3"
+
+
+def copies(env: CheckedEnv) -> list[CheckedEnv]:
+    return [copy.deepcopy(env), pickle.loads(pickle.dumps(env))]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_copy_looks_at_its_own_game(number: int) -> None:
+    env = werewolf_v0.env(num_players=4)
+    assert isinstance(env, CheckedEnv)
+    env.reset(seed=1)
+    before = env.last()
+    copied = copies(env)[number]
+    copied.step("abstain")
+    assert repr(env.last()) == repr(before)
+    assert repr(copied.last()) == repr(copied.unwrapped.last()) != repr(before)
+
+
+def test_another_game_put_inside_is_the_one_that_is_seen() -> None:
+    env, other = CheckedEnv(werewolf_v0.raw_env()), werewolf_v0.raw_env(num_players=4)
+    env.reset(seed=1)
+    other.reset(seed=2)
+    env.env = other
+    assert repr(env.last()) == repr(other.last())
+    env.step("a reply")
+    assert repr(env.last()) == repr(other.last())
+    env.reset(seed=3)
+    assert repr(env.last()) == repr(other.last())
+
+
+class Loud(CheckedEnv):
+    """Says what it sees, and what it passes on."""
+
+    def last(self, observe: bool = True) -> Any:
+        return "last", super().last(observe)
+
+    def step(self, action: Any) -> None:
+        super().step(action.upper())
+
+
+def test_a_wrapper_of_ones_own_may_say_something_else() -> None:
+    env = Loud(werewolf_v0.raw_env(num_players=4, discussion="round_robin", first_phase="day"))
+    env.reset(seed=1)
+    assert env.last()[0] == "last"
+    env.step("hello")
+    assert "HELLO" in env.last()[1][0]["text"]

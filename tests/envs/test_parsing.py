@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omar_envs.parsing import Parsed, clean, parse, private_parts, single_line, strip_private
+from omar_envs.parsing import (
+    Parsed,
+    as_asked,
+    clean,
+    parse,
+    private_parts,
+    single_line,
+    strip_private,
+)
 from omar_envs.types import CHOOSE, SPEAK, Request
 
 LABELS = ("Ana", "Bruno", "Zoë", "Weiß", "abstain")
@@ -274,6 +282,26 @@ def test_plain_replies_take_a_short_cut_to_the_same_act(reply: str) -> None:
         assert parse(request, f"{reply}\n") == expected
         if "<" not in reply:
             assert parse(request, f"<think></think>{reply}") == expected
+
+
+@given(
+    printable | unusual | any_text | soup | st.sampled_from(LABELS) | st.text("ab ", min_size=45),
+    st.lists(any_text | soup, max_size=4).map(tuple),
+)
+def test_what_is_plainly_as_asked_is_read_as_anything_is(
+    text: str, labels: tuple[str, ...]
+) -> None:
+    for reply in filter(str.isprintable, (text, f"  {text}", *labels)):
+        for request in (VOTE, TALK, QUIET, Request(CHOOSE, "?", labels)):
+            plain, parsed = as_asked(request, reply), parse(request, reply)
+            assert plain is None or parsed == Parsed(plain, True, "", exact=True)
+            if reply in request.choices:
+                assert plain == reply
+
+
+@pytest.mark.parametrize("reply", ["hello", " hello ", "Is it Ana?", "a" * 40])
+def test_most_speech_is_plainly_as_asked(reply: str) -> None:
+    assert as_asked(TALK, reply) == reply.strip()
 
 
 # --- pieces -------------------------------------------------------------------
