@@ -14,10 +14,14 @@ COLOURS = ("red", "blue")
 
 
 def stage(
-    phase: str, agents: Sequence[str] = AGENTS, mode: Any = "simultaneous", audience: Any = None
+    phase: str,
+    agents: Sequence[str] = AGENTS,
+    mode: Any = "simultaneous",
+    audience: Any = None,
+    request: Request | None = None,
 ) -> Stage:
     opening = (Announcement(None, f"{phase} opens"),) if agents else ()
-    return Stage(phase, phase.title(), tuple(agents), mode, audience, opening)
+    return Stage(phase, phase.title(), tuple(agents), mode, audience, opening, request)
 
 
 class Beginning(str):
@@ -127,3 +131,6 @@ def begun(*plan: Stage, seed: int = 0, **settings: Any) -> Colours:
 TALK = stage("talk")
 RING = stage("talk", (C, A, B), "sequential")
 WHISPER = stage("talk", (A, B), audience=(B, A))
+# All are asked the same, one after another: in the open, and apart.
+ROUND = stage("talk", (C, A, B), "sequential", request=Request(SPEAK, "Speak.", max_chars=20))
+HUDDLE = stage("talk", (A, B), "sequential", (B, A), Request(SPEAK, "Speak.", max_chars=20))

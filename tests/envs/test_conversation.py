@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from omar_envs.conversation import ConversationEnv
 from omar_envs.errors import ConfigError, StateError
 from omar_envs.stages import Stage
-from omar_envs.types import MODERATOR, Message, View
+from omar_envs.types import MODERATOR, Message, Request, View
 from tests.envs.colours import (
     AGENTS,
     COLOURS,
+    HUDDLE,
     RING,
+    ROUND,
     TALK,
     WHISPER,
     A,
@@ -306,9 +308,47 @@ def test_all_end_together_in_one_way(limit: bool) -> None:
     rewards = dict(env.rewards)
     for agent in AGENTS:
         assert env.agent_selection == agent
-        assert env.last()[1] == rewards[agent]
+        assert env.last()[1:4] == (rewards[agent], not limit, limit)
         env.step(None)
     assert env.agents == []
+
+
+def test_infos_that_were_read_stay_while_agents_leave() -> None:
+    env = begun(TALK)
+    for agent in AGENTS:
+        env.step(agent)
+    held = dict(env.infos)
+    for agent in AGENTS:
+        assert env.last()[4] is env.infos[agent] is held[agent]
+        env.step(None)
+
+
+@pytest.mark.parametrize("huddle", [HUDDLE, WHISPER], ids=["in turn", "at once"])
+def test_what_is_said_apart_stays_there(huddle: Stage) -> None:
+    env = begun(huddle, TALK)
+    env.step("apart a")
+    env.step("apart b")
+    assert env.agent_selection == A
+    assert ["apart" in env.observe(agent)["text"] for agent in AGENTS] == [True, True, False]
+    assert "apart" not in repr(env.infos[C])
+
+
+class Whispering(Colours):
+    """A game that shows acts in its own way: to nobody but its actor."""
+
+    def _publish_act(self, agent: str, request: Request, text: str) -> None:
+        self.post(text, (agent,), agent, "speech")
+
+
+@pytest.mark.parametrize("plan", [TALK, RING, ROUND], ids=["at once", "in turn", "all alike"])
+def test_a_game_may_show_acts_in_its_own_way(plan: Stage) -> None:
+    env = Whispering(plan, TALK)
+    env.reset(seed=1)
+    for _ in AGENTS:
+        env.step(f"by {env.agent_selection}")
+    for agent in AGENTS:
+        said = [m.text for m in env.view(agent).log if m.kind == "speech"]
+        assert said == [f"by {agent}"]
 
 
 def test_calls_at_the_wrong_time_say_so() -> None:
@@ -441,7 +481,8 @@ def told(view: View) -> list[str]:
 
 
 plans = st.lists(
-    st.sampled_from([TALK, RING, WHISPER, stage("pick", (B,)), stage("empty", ())]), max_size=5
+    st.sampled_from([TALK, RING, ROUND, WHISPER, HUDDLE, stage("pick", (B,)), stage("empty", ())]),
+    max_size=5,
 )
 replies = st.lists(st.sampled_from(["", "red", "blue", "one\ntwo", "<think>x", 3]), min_size=20)
 
