@@ -9,6 +9,8 @@ import sys
 
 from omar_envs.integrations.openenv import SeatAction, SeatClient
 
+if len(sys.argv) != 2 or not sys.argv[1].startswith("http"):
+    sys.exit("usage: python examples/openenv_seat.py http://localhost:8000")
 with SeatClient(base_url=sys.argv[1]).sync() as client:
     for seed in range(3):
         result = client.reset(seed=seed)

@@ -59,4 +59,6 @@ def main(model: str, steps: int = 2, device: str | None = None) -> GRPOTrainer:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python examples/trl_one_seat.py MODEL")
     main(sys.argv[1])

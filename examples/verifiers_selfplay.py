@@ -10,7 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-model, url = sys.argv[1:3]
+if len(sys.argv) != 3 or not sys.argv[2].startswith("http"):
+    sys.exit("usage: python examples/verifiers_selfplay.py MODEL http://localhost:8000/v1")
+model, url = sys.argv[1:]
 folder = tempfile.mkdtemp(prefix="vf_")
 settings = {"num_players": 3, "roles": {"werewolf": 1}, "discussion_rounds": 1}
 subprocess.run(

@@ -68,6 +68,8 @@ def command(
     if port is not None and not serve:
         raise ConfigError("--port is of --serve: add that, or leave it out")
     read = read_for_replay(files, tokens=tokens or (), judged=judged or ())
+    if not read.episodes:
+        raise ConfigError(f"no episode in {', '.join(map(str, files))}")
     target = None if serve and out is None else out or _beside(files)
     if target is not None:
         read.check_spared(target)

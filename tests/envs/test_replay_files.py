@@ -270,3 +270,13 @@ def test_the_command_does_not_write_over_what_it_reads(
     assert main(["replay", str(games / "b.jsonl"), "-o", str(games / name)]) == 2
     assert "would be lost" in capsys.readouterr().err
     assert (games / name).read_bytes() == before
+
+
+def test_files_without_a_game_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("\n", encoding="utf-8")
+    assert main(["replay", str(empty)]) == 2
+    assert f"no episode in {empty}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [empty]
