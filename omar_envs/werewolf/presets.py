@@ -343,7 +343,8 @@ _KAGGLE8_ASPECTS = """
 - Vote | one after another in the open; the most votes; a tie, or no vote at all: nobody | the same
 - Abstaining | allowed | the same
 - What a death shows | the role, by night and by day | the same
-- Limit | 1000 steps of the environment | 40 days | about as many: a night and a day of eight take 28
+- Limit | 1000 steps of the environment | 40 days
+  | about as many: a night and a day of eight take 28
 - Unreadable answers | count as no act; a time-out or an exception ends the game for all
   | an abstention, no words, or a random legal choice at night | no typo ends a game
 - Reward | 1 for a win, 0 for a loss, dead or alive | the same
