@@ -29,8 +29,8 @@ class _State:
     wrappers have, several times more slowly than those of any other class.
 
     Attributes:
-        conversation: ``env`` if that is a conversation and was reset: every text is in
-            bounds there.
+        conversation: ``env`` if that was reset and is a conversation with the space of all
+            conversations: every text is in bounds there.
     """
 
     __slots__ = ("conversation", "env", "has_reset", "has_updated")
@@ -113,7 +113,8 @@ class CheckedEnv(
         super().reset(seed=seed, options=options)
         env = self._state.env
         if isinstance(env, ConversationEnv):
-            self._state.conversation = env
+            if type(env).action_space is ConversationEnv.action_space:
+                self._state.conversation = env
             if type(self) is CheckedEnv:
                 # Found before the method below, which has nothing to add from now on.
                 self.__dict__["last"] = env.last

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Discrete, Text
 from pettingzoo import AECEnv
 from pettingzoo.utils.wrappers import (
     AssertOutOfBoundsWrapper,
@@ -255,3 +255,18 @@ def test_a_wrapper_of_ones_own_may_say_something_else() -> None:
     assert env.last()[0] == "last"
     env.step("hello")
     assert "HELLO" in env.last()[1][0]["text"]
+
+
+class FewWords(werewolf_v0.raw_env):  # type: ignore[misc, valid-type]
+    """A game that takes no text but this."""
+
+    def action_space(self, agent: str) -> Text:
+        return Text(3, charset="ab")
+
+
+def test_a_narrower_space_is_checked() -> None:
+    env = CheckedEnv(FewWords(num_players=4, discussion="round_robin", first_phase="day"))
+    env.reset(seed=1)
+    env.step("ab")
+    with pytest.raises(AssertionError, match="action is not in action space"):
+        env.step("hello")
