@@ -157,7 +157,7 @@ class ConversationEnv(Engine, AECEnv[str, Observation, str]):
         self._acts.append(act)
         del pending[0]
         if parsed is not None:
-            self._fine(agent, request, parsed, text)
+            self._hold_to_form(agent, request, parsed, text)
         self._held[agent] = text
         if self._plain_talk:
             # As _publish_act would, without the call.

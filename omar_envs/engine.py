@@ -76,7 +76,7 @@ class Engine(Game):
     # CPython looks attributes up fast while an instance's dictionary has at most 30:
     # these stand outside it, which leaves it to the game.
     __slots__ = (
-        *("_act_begins", "_acts", "_alive", "_audiences", "_components", "_format_penalty"),
+        *("_acts", "_alive", "_audiences", "_components", "_format_penalty"),
         *("_generator", "_held", "_inboxes", "_invalid_penalty", "_judge", "_judge_weight"),
         *("_judgement", "_ledger", "_length_penalty", "_log", "_over", "_pending", "_plain_talk"),
         *("_private_tags", "_publishes_plainly", "_roles", "_sequential", "_speech_begins"),
@@ -280,7 +280,7 @@ class Engine(Game):
         self._judgement = None
         self._begin()
         self._roles = {agent: self._role(agent) for agent in self.possible_agents}
-        self._speech_begins, self._act_begins = self._beginnings()
+        self._speech_begins = self._before_speech()
         self._alive = self._alive_by_seat()
         self._inboxes = {
             agent: Inbox(agent, seat, self._system_prompt(agent), self._log)
@@ -289,7 +289,8 @@ class Engine(Game):
         self._announce(self._introductions())
         self._advance()
 
-    def _fine(self, agent: str, request: Request, parsed: Parsed, text: str) -> None:
+    def _hold_to_form(self, agent: str, request: Request, parsed: Parsed, text: str) -> None:
+        # Says so where a reply could not be read, and takes what its form costs.
         if not parsed.valid:
             self._inboxes[agent].invalid_acts += 1
             self.post(self._invalid_notice(request, text, parsed.error), (agent,))
@@ -335,21 +336,11 @@ class Engine(Game):
         self._advance()
 
     def _publish_act(self, agent: str, request: Request, text: str) -> None:
-        kind: MessageKind = "speech"
         if request.kind is not SPEAK:
             notice = self._act_notice(agent, request, text)
-            audience, kind, begins, text = notice.audience, "action", self._act_begins, notice.text
+            self._log_line(notice.text, notice.audience, agent, "action")
         elif text:
-            audience, begins = self._stage.audience, self._speech_begins
-        else:
-            return
-        if audience is not None:
-            self._log_privately(text, audience, agent, kind)
-            return
-        # As _log_line, without the call: nothing else is done as often.
-        log = self._log
-        log.lines.append(begins[agent] + text)
-        log.messages.append(Message(self._turn, agent, None, kind, text))
+            self._log_line(text, self._stage.audience, agent, "speech")
 
     def _announce(self, announcements: tuple[Announcement, ...]) -> None:
         for announcement in announcements:
@@ -432,16 +423,12 @@ class Engine(Game):
 
     # --- what a game may say differently ----------------------------------
 
-    def _beginnings(self) -> tuple[dict[str, str], dict[str, str]]:
-        """What each agent's public lines begin with: those of its speech, those of its acts.
+    def _before_speech(self) -> dict[str, str]:
+        """What the line of each agent's public speech begins with, fixed for the game.
 
-        Fixed for the game; :meth:`_line` says the same.
+        :meth:`_line` says the same.
         """
-        names = {agent: self._name(agent) for agent in self.possible_agents}
-        return (
-            {agent: f"{name}: " for agent, name in names.items()},
-            {agent: f"* {name} " for agent, name in names.items()},
-        )
+        return {agent: f"{self._name(agent)}: " for agent in self.possible_agents}
 
     def _line(self, message: Message) -> str:
         """The message as a line of the transcript, beginning with who it comes from.

@@ -84,10 +84,7 @@ class Ledger:
 
     def components_since_act(self, agent: str) -> Components:
         """What was paid since the agent last acted, that act included."""
-        shown: Components = {**self._since_act.get(agent, self.nothing)}
-        if self._unknown is not None:
-            shown[self._unknown] = None
-        return shown
+        return self._shown(self._since_act, agent)
 
     def per_turn(self, actors: Sequence[str]) -> list[Components]:
         """Components of each act, for the acts in the order in which they were made."""
@@ -118,8 +115,6 @@ class Ledger:
         parts = sums.get(key)
         if parts is None:
             parts = sums[key] = self.nothing.copy()
-            parts[component] += amount
-            return parts[component]
         parts[component] += amount
         return sum(parts.values())
 

@@ -109,7 +109,7 @@ class WerewolfEnv(ConversationEnv):
 
     def _partners(self, player: int) -> list[str]:
         known = self._game.held[player].partners(self._game, player)
-        return [self._names[other] for other in known] if known else []
+        return [self._names[other] for other in known]
 
     # --- stages -----------------------------------------------------------
 
@@ -369,18 +369,14 @@ class WerewolfEnv(ConversationEnv):
 
     # --- words ------------------------------------------------------------
 
-    def _beginnings(self) -> tuple[dict[str, str], dict[str, str]]:
-        says, stars, names = self._says, self._stars, self._name_of.items()
-        return (
-            {agent: f"{name}{says}" for agent, name in names},
-            {agent: f"{stars}{name} " for agent, name in names},
-        )
+    def _before_speech(self) -> dict[str, str]:
+        return {agent: f"{name}{self._says}" for agent, name in self._name_of.items()}
 
     def _line(self, message: Message) -> str:
         if message.sender == MODERATOR:
             return self._stars + message.text
         if message.kind == "action":
-            return self._act_begins[message.sender] + message.text
+            return f"{self._stars}{self._name_of[message.sender]} {message.text}"
         if message.audience is None:
             return self._speech_begins[message.sender] + message.text
         return f"{self._name_of[message.sender]}{self._whispers}{message.text}"

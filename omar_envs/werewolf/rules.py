@@ -25,7 +25,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of
+from omar_envs.werewolf.roles import ROLE_CLASSES, Cause, Learned, Night, Team, team_of, without
 from omar_envs.werewolf.schedule import Step, StepKind, day_steps, night_steps
 from omar_envs.werewolf.settings import (
     DRAWN,
@@ -112,7 +112,7 @@ class Game:
         self.night = Night(0, False)
         self._rng = rng
         self._living = list(range(rules.num_players))
-        self._weights = [rules.vote_weights[role] for role in self.roles]
+        self._weights = [role.vote_weight(rules) for role in self.held]
         self._told_of_votes = [p for p, role in enumerate(self.held) if role.told_of_votes]
         self._winner: Team | None = None
         self._days_begun_at_death: dict[int, int] = {}
@@ -237,10 +237,8 @@ class Game:
     def targets(self, player: int, kind: StepKind) -> list[int]:
         """Whom the player may name in a night, a vote or a shot, in seat order."""
         if kind == "vote":
-            candidates = list(self._ballot or self._living)
-            if player in candidates and not self.rules.allow_self_vote:
-                candidates.remove(player)
-            return candidates
+            candidates = self._ballot or self._living
+            return list(candidates) if self.rules.allow_self_vote else without(player, candidates)
         if kind == "night":
             return self.held[player].targets(self, player)
         doomed = {death.player for death in self._doomed}
@@ -350,10 +348,9 @@ class Game:
         top = most(votes_for)
         if len(top) < 2:
             return (top[0] if top else None), ()
-        if rules.ties_are_broken:
-            for player, role in enumerate(self.held):
-                if role.breaks_ties(rules) and (choice := named.get(player)) in top:
-                    return choice, ()
+        for player, role in enumerate(self.held):
+            if role.breaks_ties(rules) and (choice := named.get(player)) in top:
+                return choice, ()
         if revote:
             return None, tuple(top)
         how = rules.vote_tie if step.round == 1 else rules.revote_tie

@@ -156,16 +156,6 @@ class Rules:
         return "sealed" if self.show_votes else "secret"
 
     @cached_property
-    def vote_weights(self) -> dict[str, int]:
-        """How many votes the vote of each role in the game is."""
-        return {role: ROLE_CLASSES[role]().vote_weight(self) for role in set(self.deck)}
-
-    @cached_property
-    def ties_are_broken(self) -> bool:
-        """Whether there is a role in the game whose vote decides between the tied."""
-        return any(ROLE_CLASSES[role]().breaks_ties(self) for role in set(self.deck))
-
-    @cached_property
     def draws_votes(self) -> bool:
         """Whether each vote goes in an order drawn for it."""
         return self.voting == "sequential" and self.discussion in DRAWN

@@ -84,12 +84,9 @@ class Colours(ConversationEnv):
         self.rendered.append(message.text)
         return super()._line(message)
 
-    def _beginnings(self) -> tuple[dict[str, str], dict[str, str]]:
-        speech, acts = super()._beginnings()
-        return (
-            {agent: Beginning.told(text, self.rendered) for agent, text in speech.items()},
-            {agent: Beginning.told(text, self.rendered) for agent, text in acts.items()},
-        )
+    def _before_speech(self) -> dict[str, str]:
+        before = super()._before_speech()
+        return {agent: Beginning.told(text, self.rendered) for agent, text in before.items()}
 
     def _act_notice(self, agent: str, request: Request, text: str) -> Announcement:
         return Announcement(None, f"picks {text}")
